@@ -1,0 +1,116 @@
+"""The card: what a model is, as a JSON file beside its weights; with it alone the model can be rebuilt."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from dualface import tables
+from dualface.errors import CheckpointError
+
+LEVELS = ("video", "frame")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+MAX_BYTES = 2**20  # a card is a few kB; a file that claims to be one and is larger is not read
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts about one trained model.
+
+    Attributes:
+        params: params.yaml as it was resolved for the training, section by section.
+        data: fingerprint of the training data, sha256 in hex.
+        code: version of dualface that trained it.
+        epoch: the epoch whose weights were kept, counted from 1.
+        thresholds: by level (`video`, `frame`), the P(fake) in [0, 1] from which on something is called FAKE;
+            chosen on validation data.
+        validation: the metrics of that epoch on validation data.
+        model: what is needed to rebuild the network (backbone, sizes).
+        weights_sha256: digest of the weights file that belongs to this card.
+    """
+
+    params: dict[str, Any]
+    data: str
+    code: str
+    epoch: int
+    thresholds: dict[str, float]
+    validation: dict[str, Any]
+    model: dict[str, Any]
+    weights_sha256: str
+
+
+def write(path: Path, card: Card) -> None:
+    """Write the card as JSON; dicts keep their order, so equal cards built alike give equal bytes.
+
+    Raises:
+        CheckpointError: the card breaks its contract, or holds what JSON can't (NaN, an array).
+    """
+    _check(asdict(card), where=str(path))
+    try:
+        text = json.dumps(asdict(card), indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: the card holds what JSON can't ({error}); give it plain numbers") from None
+    with tables.replacing(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        CheckpointError: it is missing, no JSON, or a field is missing, unknown or not what it should be.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise CheckpointError(f"{path}: larger than {MAX_BYTES} bytes, so no card; run `dvc repro train`")
+        content = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(f"{path}: no such card; `dvc repro train` writes it beside the weights") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error}); run `dvc repro train`") from None
+    _check(content, where=str(path))
+    return Card(**content)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _check(content: Any, *, where: str) -> None:  # noqa: ANN401
+    if problem := _problem(content):
+        raise CheckpointError(f"{where}: not a card of dualface: {problem}; run `dvc repro train`")
+
+
+def _problem(content: Any) -> str | None:  # noqa: ANN401, PLR0911  (one return per rule)
+    names = [field.name for field in fields(Card)]
+    if not isinstance(content, dict):
+        return "it holds no fields"
+    if wrong := sorted(content.keys() ^ set(names)):
+        return f"field {wrong[0]!r} is {'unknown' if wrong[0] in content else 'missing'}"
+    for name in ("params", "thresholds", "validation", "model"):
+        if not isinstance(content[name], dict):
+            return f"{name} must be a mapping, is {content[name]!r}"
+    for name in ("data", "weights_sha256"):
+        if not isinstance(content[name], str) or not DIGEST.fullmatch(content[name]):
+            return f"{name} must be 64 hex digits (sha256), is {content[name]!r}"
+    if not isinstance(content["code"], str) or not content["code"]:
+        return f"code must be a version, is {content['code']!r}"
+    if not _is_number(content["epoch"], int) or content["epoch"] < 1:
+        return f"epoch must be a whole number from 1, is {content['epoch']!r}"
+    return _threshold_problem(content["thresholds"])
+
+
+def _threshold_problem(thresholds: dict[str, Any]) -> str | None:
+    if set(thresholds) != set(LEVELS):
+        return f"thresholds must have {' and '.join(LEVELS)}, has {', '.join(map(str, thresholds)) or 'none'}"
+    for level in LEVELS:
+        if not _is_number(thresholds[level], int | float) or not 0 <= thresholds[level] <= 1:
+            return f"thresholds.{level} must be a number in [0, 1], is {thresholds[level]!r}"
+    return None
+
+
+def _is_number(value: Any, kind: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, kind) and not isinstance(value, bool)  # JSON's true is an int to Python

@@ -1,0 +1,109 @@
+"""The `dualface` command: what people ask for outside the pipeline."""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from dualface import entry, manifest, params
+from dualface import scan as scanning
+from dualface.datasets import ffpp
+from dualface.errors import DualfaceError, TableError
+from dualface.version import VERSION
+
+DESCRIPTION = "Deepfake detection on two levels, frame and video. The pipeline itself runs with `dvc repro`."
+SCAN = """\
+List the videos of a data set, once, as a CSV that git keeps and `dvc repro` starts from. No video is read: file
+names, sizes and the set's own lists say all. Hidden files are left out.
+
+  celebdf   ROOT holds Celeb-real, YouTube-real, Celeb-synthesis and List_of_testing_videos.txt
+  ffpp      ROOT holds original_sequences and manipulated_sequences (FaceForensics++)
+  folder    ROOT holds real and fake, with videos at any depth; or ROOT is a CSV with the columns path, label (real
+            or fake; or 0 and 1, with 1 = fake), and where known identity, split and frames (the fake ones: 0:50 80:99)
+"""
+
+
+def main() -> None:
+    """Run the command; mistakes become one line."""
+    entry.run(command)
+
+
+def command() -> None:
+    """Parse the arguments and do what they ask."""
+    arguments = parser().parse_args()
+    match arguments.command:
+        case "scan":
+            scan(arguments)
+        case "show":
+            show(arguments.metrics)
+        case "params":
+            show_params(arguments.params)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(prog="dualface", description=DESCRIPTION)
+    top.add_argument("--version", action="version", version=f"dualface {VERSION}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    one = commands.add_parser(
+        "scan",
+        help="list the videos of a data set",
+        description=SCAN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    one.add_argument("dataset", metavar="DATASET", choices=scanning.DATASETS, help=", ".join(scanning.DATASETS))
+    one.add_argument("root", metavar="ROOT", type=Path, help="where the data set lies")
+    one.add_argument("--name", help="of the listing, data/sources/NAME.csv (default: DATASET)")
+    one.add_argument("--out", type=Path, metavar="FILE", help="write the listing here instead")
+    for option, values in (("--quality", ffpp.QUALITIES), ("--method", ffpp.METHODS)):
+        text = f"ffpp: take this one only ({', '.join(values)}); may be given several times"
+        one.add_argument(option, action="append", default=[], choices=values, metavar=option[2:].upper(), help=text)
+    one = commands.add_parser("show", help="print the figures of a run", description="Print the figures of a run.")
+    one.add_argument("metrics", type=Path, nargs="?", default=Path("results/metrics.json"), help="default: %(default)s")
+    one = commands.add_parser("params", help="check params.yaml", description="Check parameters and print them.")
+    one.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"), help="default: %(default)s")
+    return top
+
+
+def scan(arguments: argparse.Namespace) -> None:
+    """List a data set and say what was found."""
+    name = arguments.name or arguments.dataset
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise DualfaceError(f"--name {name!r}: letters, digits, '_', '-' and '.' only; it names data/sources/NAME.csv")
+    listing = arguments.out or Path("data", "sources", f"{name}.csv")
+    found = scanning.scan(
+        arguments.dataset, arguments.root, qualities=tuple(arguments.quality), methods=tuple(arguments.method)
+    )
+    found = scanning.from_repository(found, here=Path.cwd())
+    manifest.write_listing(listing, found.videos)
+    sys.stdout.write(scanning.told(found, listing=listing))
+
+
+def show(path: Path) -> None:
+    """Print the figures of a run."""
+    # Here and not above: the other commands start without the report's drawing library.
+    from dualface.report import table  # noqa: PLC0415
+
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TableError(f"{path}: not found; it is written by `dvc repro report`") from None
+    except ValueError as error:
+        raise TableError(f"{path}: not readable as JSON ({error})") from None
+    try:
+        text = table.table(metrics)
+    except (KeyError, TypeError) as error:
+        raise TableError(f"{path}: not the figures that `dvc repro report` writes ({error!r})") from None
+    sys.stdout.write(text)
+
+
+def show_params(path: Path) -> None:
+    """Check params.yaml and print what it holds."""
+    sys.stdout.write(yaml.safe_dump(params.load(path).model_dump(), sort_keys=False))
+
+
+if __name__ == "__main__":
+    main()

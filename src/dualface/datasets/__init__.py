@@ -1,0 +1,1 @@
+"""Data sets: each module turns one layout on disk into rows of the manifest."""

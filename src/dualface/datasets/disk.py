@@ -1,0 +1,64 @@
+"""What lies on disk: the video files of a folder, by one stated rule for all data sets."""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from dualface.errors import ListingError
+
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts")
+
+
+def video_files(root: Path) -> dict[str, int]:
+    """Find the video files under a folder.
+
+    The rule: regular files whose suffix, in any case, is one of `SUFFIXES`. Names that start with a dot are left
+    out, files and folders alike (`._x.mp4` is what macOS adds beside x.mp4). Links to folders inside the root are
+    not followed, since what they lead to is found under its own name.
+
+    Returns:
+        Size in bytes by POSIX path relative to `root`, sorted by path.
+
+    Raises:
+        ListingError: `root` is no folder, a link leads out of it or nowhere, or a name is not UTF-8.
+    """
+    if not root.is_dir():
+        raise ListingError(f"{root}: {'is a file, not a folder' if root.exists() else 'no such folder'}")
+    found = {}
+    for folder, folders, names in os.walk(root, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        videos = [name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
+        for name in [*folders, *videos]:
+            _check(Path(folder, name), root)
+        for path in (Path(folder, name) for name in videos):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                found[path.relative_to(root).as_posix()] = status.st_size
+    return dict(sorted(found.items()))
+
+
+def few(names: Iterable[str], *, limit: int = 3) -> str:
+    """Join the first names for a message: `a, b, c, ...`."""
+    names = list(names)
+    return ", ".join([*names[:limit], *(["..."] if len(names) > limit else [])])
+
+
+def _check(path: Path, root: Path) -> None:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ListingError(f"{str(path)!r}: this name is not valid UTF-8; rename it") from None
+    if not path.is_symlink():
+        return
+    if not path.exists():
+        raise ListingError(f"{path}: a link to {path.readlink()}, which is not there; mend or remove it")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ListingError(
+            f"{path}: a link that leads out of {root} (to {path.resolve()}), which is not followed; "
+            "scan the folder where the files are"
+        )
+
+
+def _raise(error: OSError) -> None:
+    raise error

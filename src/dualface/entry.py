@@ -1,0 +1,65 @@
+"""What every entry, stage or command, does at its edges: arguments, machine settings, errors in one line."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dualface import tables
+from dualface.errors import DualfaceError
+
+
+def paths(description: str | None, **helps: str) -> argparse.Namespace:
+    """Parse a stage's arguments: `--NAME PATH`, all required, and `--params` (params.yaml).
+
+    The paths themselves stand in dvc.yaml, so that one file tells what flows where.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    for name, text in helps.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH", help=text)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH", help="the parameters")
+    return parser.parse_args()
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run an entry; a mistake that the user can mend becomes one line and exit status 1."""
+    try:
+        main()
+    except DualfaceError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        sys.exit(f"error: {error.filename or 'writing'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted: nothing half-written was kept; the next `dvc repro` goes on from here\n")
+        sys.exit(130)
+
+
+def data_root() -> Path | None:
+    """Return the folder that `DUALFACE_DATA` names, or None where it is not set."""
+    name = os.environ.get("DUALFACE_DATA")
+    return Path(name) if name else None
+
+
+def workers() -> int:
+    """Return the number of processes: `DUALFACE_WORKERS`, else the cores that this process may use.
+
+    Raises:
+        DualfaceError: the variable is no positive whole number.
+    """
+    text = os.environ.get("DUALFACE_WORKERS")
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise DualfaceError(f"DUALFACE_WORKERS: expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file for git and for people: indented, in the order given, ending with a newline."""
+    with tables.replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,40 @@
+"""The mistakes and losses that the pipeline can name, one type per cause.
+
+Each message says what, where and what to do about it, in one line: it is all that a user sees.
+"""
+
+
+class DualfaceError(Exception):
+    """A mistake that the user can mend; shown as one line, without a traceback."""
+
+
+class ParamsError(DualfaceError):
+    """params.yaml holds an unknown key, a wrong type or a value out of range."""
+
+
+class TableError(DualfaceError):
+    """A file between stages does not keep its contract (missing, wrong columns, forbidden values)."""
+
+
+class ListingError(DualfaceError):
+    """A listing, or the videos that it names, are not what they should be."""
+
+
+class SubsetError(DualfaceError):
+    """The videos at hand can't make the split that was asked for."""
+
+
+class ShardError(DualfaceError):
+    """A shard or one of its samples is missing or broken."""
+
+
+class CheckpointError(DualfaceError):
+    """A checkpoint, its card or a weights file can't be used."""
+
+
+class TrainingError(DualfaceError):
+    """Training can't start or go on."""
+
+
+class VideoUnreadable(DualfaceError):
+    """A video has no frame that can be decoded; the ledger keeps the reason."""

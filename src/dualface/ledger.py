@@ -1,0 +1,76 @@
+"""The ledger: one row per video that face extraction attempted, so that nothing is lost unseen."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from dualface import tables
+from dualface.errors import TableError
+
+OUTCOMES = ("ok", "damaged", "too_few_faces", "no_face", "unreadable")
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("frames", pa.int32(), nullable=False),
+        pa.field("faces", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one video.
+
+    Attributes:
+        key: the video's key.
+        outcome: `ok`: its faces are in the shards. `damaged`: they are, but part of the video did not decode.
+            `too_few_faces`, `no_face`, `unreadable`: it has no sample in the shards.
+        reason: what went wrong, in words; empty for `ok`.
+        frames: frames that were decoded (not what the container claims).
+        faces: faces that were kept.
+    """
+
+    key: str
+    outcome: str
+    reason: str
+    frames: int
+    faces: int
+
+
+def write(path: Path, attempts: list[Attempt]) -> None:
+    """Write the ledger, sorted by key."""
+    attempts = sorted(attempts, key=lambda attempt: attempt.key)
+    _check(attempts, where=str(path))
+    tables.write(path, tables.table_of(attempts, SCHEMA), SCHEMA)
+
+
+def read(path: Path) -> list[Attempt]:
+    """Read the ledger, sorted by key."""
+    attempts = [Attempt(**row) for row in tables.read(path, SCHEMA, made_by="faces").to_pylist()]
+    _check(attempts, where=str(path))
+    return attempts
+
+
+def counts(attempts: list[Attempt]) -> dict[str, int]:
+    """Count the outcomes: every outcome by name (0 where none), and videos, frames and faces in all."""
+    by_outcome = Counter(attempt.outcome for attempt in attempts)
+    return {
+        "videos": len(attempts),
+        **{outcome: by_outcome[outcome] for outcome in OUTCOMES},
+        "frames": sum(attempt.frames for attempt in attempts),
+        "faces": sum(attempt.faces for attempt in attempts),
+    }
+
+
+def _check(attempts: list[Attempt], *, where: str) -> None:
+    if twice := [key for key, count in Counter(attempt.key for attempt in attempts).items() if count > 1]:
+        raise TableError(f"{where}: {twice[0]!r} stands twice; a video is attempted once")
+    for attempt in attempts:
+        if attempt.outcome not in OUTCOMES:
+            raise TableError(f"{where}: outcome {attempt.outcome!r} is not one of {', '.join(OUTCOMES)}")
+        if (attempt.outcome == "ok") == bool(attempt.reason):
+            raise TableError(f"{where}: {attempt.key}: an outcome other than ok has a reason, and ok has none")

@@ -1,0 +1,1 @@
+"""Networks: a backbone per face, the dual-level model over a video."""

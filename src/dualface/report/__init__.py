@@ -1,0 +1,1 @@
+"""The report: metrics, plots and one page, from scores."""

@@ -1,0 +1,52 @@
+"""The headline figures as plain text, for a terminal."""
+
+import textwrap
+from typing import Any
+
+from dualface.report import words
+
+WIDTH = 100
+COLUMNS = ("level", "AUC [95 %]", "AP", "EER", "TPR at FPR 1 %", "bal. acc. [95 %]", "recall [95 %]", "threshold")
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Lay out metrics.json as aligned lines.
+
+    Args:
+        metrics: the content of metrics.json.
+    """
+    rows = [COLUMNS, *(_row(metrics, level) for level in ("video", "frame"))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += ["", "balanced accuracy and recall (of fakes) at the threshold chosen on validation", _counts(metrics)]
+    for sentence in words.caveats(metrics):
+        lines += textwrap.wrap(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
+    return "\n".join(lines) + "\n"
+
+
+def _row(metrics: dict[str, Any], level: str) -> tuple[str, ...]:
+    values, bounds = metrics[level], metrics["interval95"][level]
+    decided, decided_bounds = values["at_threshold"], bounds["at_threshold"]
+    return (
+        level,
+        _with(values["auc"], bounds["auc"]),
+        f"{values['ap']:.3f}",
+        f"{values['eer']:.3f}",
+        f"{values['tpr_at_fpr_1pct']:.3f}",
+        _with(decided["balanced_accuracy"], decided_bounds["balanced_accuracy"]),
+        _with(decided["recall_fake"], decided_bounds["recall_fake"]),
+        f"{decided['threshold']:.3f}",
+    )
+
+
+def _with(value: float, bounds: dict[str, float]) -> str:
+    return f"{value:.3f} [{bounds['low']:.3f}, {bounds['high']:.3f}]"
+
+
+def _counts(metrics: dict[str, Any]) -> str:
+    video, frame = metrics["counts"]["video"], metrics["counts"]["frame"]
+    return (
+        f"videos: {video['fake']:,} fake, {video['real']:,} real;"
+        f" frames: {frame['fake']:,} fake, {frame['real']:,} real"
+    )

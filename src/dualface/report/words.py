@@ -1,0 +1,69 @@
+"""What the report says in words: how much so few videos can prove."""
+
+import math
+from typing import Any
+
+FEW = 30  # videos of a class; with fewer, one video moves a rate by over 3 points
+Z95 = 1.959964  # of the normal distribution, two-sided 95 %
+
+
+def caveats(figures: dict[str, Any]) -> list[str]:
+    """Say what the test videos can't prove, from metrics.json alone; most important first."""
+    counts = figures["counts"]["video"]
+    confusion = figures["video"]["at_threshold"]["confusion"]
+    sentences = [_recall(counts["fake"], found=confusion["fake_called_fake"])]
+    sentences.append(_alarms(counts["real"], false=confusion["real_called_fake"]))
+    auc = figures["interval95"]["video"]["auc"]
+    if auc["low"] == auc["high"]:
+        sentences.append(
+            "An interval without width is no certainty: the bootstrap redraws the videos that were tested, and here"
+            " every redraw gives the same figure."
+        )
+    unscored = sum(row["in_split"] - row["scored"] for row in _rows(figures))
+    if unscored:
+        sentences.append(f"{_videos(unscored)} of the split {'has' if unscored == 1 else 'have'} no score.")
+    lost = sum(row["listed"] - row["with_faces"] for row in _rows(figures))
+    if lost:
+        sentences.append(
+            f"{_videos(lost)} of those listed gave no usable faces and {'is' if lost == 1 else 'are'} in no figure."
+        )
+    return sentences
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927): unlike the bootstrap's, it has width at 0 and at 1."""
+    share, square = part / whole, Z95**2 / whole
+    centre = share + square / 2
+    spread = Z95 * math.sqrt(share * (1 - share) / whole + square / (4 * whole))
+    return max(0.0, (centre - spread) / (1 + square)), min(1.0, (centre + spread) / (1 + square))
+
+
+def _recall(fakes: int, *, found: int) -> str:
+    low, high = wilson(found, fakes)
+    seen = f"{_videos(fakes, 'fake')}, of which {found} {'is' if found == 1 else 'are'} found at the stored threshold"
+    step = 100 / fakes
+    moves = f"one video moves the recall by {step:.0f} points" if fakes < FEW else f"one video is {step:.1f} points"
+    return f"{seen}: {moves}, and the true recall lies between {100 * low:.0f} and {100 * high:.0f} % (95 %, Wilson)."
+
+
+def _alarms(reals: int, *, false: int) -> str:
+    low, high = wilson(false, reals)
+    seen = f"{_videos(reals, 'real')}, of which {false} {'is' if false == 1 else 'are'} called fake"
+    told = f"{seen}: the true false alarm rate lies between {100 * low:.1f} and {100 * high:.1f} % (95 %, Wilson)"
+    blurred = [
+        name for name, needed in (("1\N{NO-BREAK SPACE}%", 100), ("0.1\N{NO-BREAK SPACE}%", 1000)) if reals < needed
+    ]
+    if not blurred:
+        return f"{told}."
+    return (
+        f"{told}. A rate below 1/{reals} = {100 / reals:.2g} % can't be resolved, so that the video level's TPR at"
+        f" FPR ≤ {' and ≤ '.join(blurred)} is the TPR without any false alarm."
+    )
+
+
+def _rows(figures: dict[str, Any]) -> list[dict[str, int]]:
+    return [row for classes in figures["coverage"].values() for row in classes.values()]
+
+
+def _videos(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind + ' ' if kind else ''}video{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Shards: tar files of face tracks, one sample per video, in the form of WebDataset."""

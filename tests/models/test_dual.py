@@ -1,0 +1,155 @@
+import json
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from dualface.models.dual import DualNet, Logits
+
+# The official implementation's names (PWB97/Deepfake-detection, models/model.py) for ours.
+STEM = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+HEADS = {"rnn": "gru", "fc_cnn": "frame_head", "fc_rnn": "video_head"}
+
+
+def our_name(official: str) -> str:
+    part, _, rest = official.partition(".")
+    if part == "cnn":
+        number, _, rest = rest.partition(".")
+        return f"backbone.{STEM[number]}.{rest}"
+    return f"{HEADS[part]}.{rest}"
+
+
+def synthetic_weight(name: str, shape: list[int]) -> torch.Tensor:
+    """The weights that the golden outputs were made with (golden/README.md, synthfill-1)."""
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.int64)
+    uniform = 2 * np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape) - 1  # noqa: NPY002
+    if name.endswith("running_mean"):
+        value = 0.1 * uniform
+    elif name.endswith("running_var"):
+        value = 1 + 0.5 * uniform
+    elif len(shape) == 1:
+        value = 1 + 0.2 * uniform if name.endswith(".weight") else 0.1 * uniform
+    else:
+        value = np.sqrt(3 / np.prod(shape[1:])) * uniform
+    return torch.from_numpy(value.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def golden():
+    from conftest import SHARED  # noqa: PLC0415
+
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared/golden")
+    folder = SHARED / "golden"
+    manifest = json.loads((folder / "ours_gru_dual.json").read_text())["manifest"]
+    model = DualNet("resnet50")
+    model.load_state_dict({our_name(one["name"]): synthetic_weight(one["name"], one["shape"]) for one in manifest})
+    with np.load(folder / "video64_2x300.npz", allow_pickle=False) as videos:
+        faces = videos["video"]
+    with np.load(folder / "ours_gru_dual.npz", allow_pickle=False) as outputs:
+        return model.eval(), torch.from_numpy(faces), dict(outputs)
+
+
+def close(actual: torch.Tensor, wanted: np.ndarray) -> None:
+    torch.testing.assert_close(actual, torch.from_numpy(wanted), rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def run(model: DualNet, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Logits]:
+    features = model.features(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])
+    return features, model.gru(features)[0], model.heads(features)
+
+
+def test_every_output_agrees_with_the_official_implementation(golden):
+    model, faces, want = golden
+    features, hidden, logits = run(model, faces[:, :20])
+    close(features, want["cnn_feat_m20_full"])
+    close(hidden, want["rnn_out_m20"])
+    close(model.pool(hidden).unflatten(1, (16, 16)), want["pooled_m20"])
+    close(logits.video[:, None], want["m20_video_logit_f32"])
+    close(logits.frame.reshape(-1, 1), want["m20_frame_logits_f32"])
+
+
+@pytest.mark.parametrize("frames", [16, 17])
+def test_lengths_that_16_bins_do_and_do_not_divide(golden, frames):
+    model, faces, want = golden
+    logits = run(model, faces[:, :frames])[2]
+    close(logits.video[:, None], want[f"m{frames}_video_logit_f32"])
+    close(logits.frame.reshape(-1, 1), want[f"m{frames}_frame_logits_f32"])
+
+
+def test_the_papers_300_frames_agree(golden):
+    model, faces, want = golden
+    features, hidden, logits = run(model, faces)
+    close(features[:, ::10, :64], want["cnn_feat_m300_first64dims_every10th"])
+    close(hidden[:, ::10], want["rnn_out_m300_every10th"])
+    close(model.pool(hidden).unflatten(1, (16, 16)), want["pooled_m300"])
+    close(logits.video[:, None], want["m300_video_logit_f32"])
+    close(logits.frame.reshape(-1, 1), want["m300_frame_logits_f32"])
+
+
+def test_pooling_agrees_where_bins_overlap(golden):
+    model, _, want = golden
+    close(model.pool(torch.from_numpy(want["pool_in_37"])).unflatten(1, (16, 16)), want["pool_out_37"])
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return DualNet("resnet18").eval()
+
+
+def random_faces(count: int) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_methods_network_has_the_published_number_of_parameters():
+    model = DualNet("resnet50")
+    assert sum(parameter.numel() for parameter in model.parameters()) == 26_069_058
+
+
+def test_new_layers_start_small_and_without_bias(small):
+    for module in (small.gru, small.frame_head, small.video_head):
+        for name, parameter in module.named_parameters():
+            if "bias" in name:
+                assert torch.all(parameter == 0)
+            else:
+                assert float(parameter.detach().std()) == pytest.approx(0.01, rel=0.2)
+
+
+def test_a_video_scores_the_same_alone_and_among_others(small):
+    faces, lengths = random_faces(9), torch.tensor([4, 5])
+    with torch.inference_mode():
+        together = small(faces, lengths, frames=6)
+        alone = small(faces[:4], lengths[:1], frames=6)
+    torch.testing.assert_close(together.video[0], alone.video[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(together.frame[0], alone.frame[0], rtol=1e-5, atol=1e-6)
+
+
+def test_padding_repeats_the_last_face(small):
+    faces = random_faces(3)
+    with torch.inference_mode():
+        padded = small(faces, torch.tensor([3]), frames=5)
+        repeated = small(faces[[0, 1, 2, 2, 2]], torch.tensor([5]), frames=5)
+    torch.testing.assert_close(padded.video, repeated.video, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(padded.frame, repeated.frame, rtol=1e-5, atol=1e-6)
+
+
+def test_padding_does_not_reach_batch_normalisation():
+    states = []
+    for frames in (4, 50):
+        torch.manual_seed(0)
+        model = DualNet("resnet18").train()
+        model(random_faces(6), torch.tensor([2, 4]), frames=frames)
+        states.append(model.backbone.state_dict()["bn1.running_mean"])
+    assert torch.equal(*states)
+
+
+def test_a_later_frame_does_not_change_an_earlier_score(small):
+    faces = random_faces(6)
+    with torch.inference_mode():
+        short = small(faces[:4], torch.tensor([4]), frames=6).frame[0, :4]
+        long = small(faces, torch.tensor([6]), frames=6).frame[0, :4]
+    torch.testing.assert_close(short, long, rtol=1e-5, atol=1e-6)

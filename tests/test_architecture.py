@@ -1,0 +1,184 @@
+"""The house's plan: who may import whom, who alone uses a library, and what DVC must know of the code."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+PACKAGE = ROOT / "src" / "dualface"
+# From the ground up; a room imports only from floors below its own, or from within its own package.
+FLOORS = [
+    {"errors", "label", "key", "version", "__init__"},
+    {"params", "tables", "device"},
+    {"entry"},
+    {"manifest", "ledger", "split", "scores", "shards", "card"},
+    {"datasets", "video", "ingest", "subset", "batches", "models", "losses", "metrics", "demo"},
+    {"faces", "scan", "predict", "checkpoint"},
+    {"train", "report"},
+    {"cli"},
+]
+# The few homes of each library.
+HOMES = {
+    "dlib": {"faces"},
+    "av": {"video", "demo"},
+    "cv2": {"faces", "demo"},
+    "webdataset": {"shards"},
+    "zstandard": {"shards"},
+    "torchvision": {"models"},
+    "safetensors": {"models", "checkpoint"},
+    "pydantic": {"params"},
+    "matplotlib": {"report"},
+    "jinja2": {"report"},
+}
+# params.py holds no defaults, and DVC follows each value in params.yaml itself: the schema shapes no result.
+# The version alone shapes none either: a release would re-train every model.
+NO_DEPENDENCY = {"src/dualface/params.py", "src/dualface/version.py"}
+STAGES = ["ingest", "faces", "subset", "train", "score", "report"]
+
+
+def imports(path: Path) -> set[str]:
+    """All modules that a file imports, `from a import b` as both `a` and `a.b`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def module_file(module: str) -> Path | None:
+    path = ROOT / "src" / Path(*module.split("."))
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+
+
+def closure(path: Path) -> set[Path]:
+    """The project's files that run when this one is imported, packages' `__init__` included."""
+    reached: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        if one not in reached:
+            reached.add(one)
+            names = {module for module in imports(one) if module.split(".")[0] == "dualface"}
+            parents = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
+            waiting += [file for name in parents if (file := module_file(name))]
+    return reached
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def floor_of(name: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if name in floor)
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downward(path):
+    for module in imports(path):
+        if module.startswith("dualface.") and module_file(module):
+            used = module.split(".")[1]
+            assert used == room(path) or floor_of(used) < floor_of(room(path)), f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_library_is_used_only_where_it_lives(path):
+    for module in imports(path):
+        homes = HOMES.get(module.split(".")[0])
+        assert homes is None or room(path) in homes, f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("stage", ["ingest", "subset", "report"])
+def test_light_stages_need_no_network_and_no_detector(stage):
+    heavy = {"torch", "torchvision", "dlib", "av"}
+    for path in closure(ROOT / "stages" / f"{stage}.py"):
+        assert not heavy & {module.split(".")[0] for module in imports(path)}, path
+
+
+def pipeline() -> dict:
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def test_stages_scripts_and_sections_bear_the_same_names():
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert list(pipeline()) == STAGES
+    assert set(params) == {*STAGES, "loss"}
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "demo"}
+
+
+def declared(stage: dict) -> set[str]:
+    return {dep for dep in stage["deps"] if dep.startswith(("src/", "stages/"))}
+
+
+def needed(script: Path) -> set[str]:
+    files = {path.relative_to(ROOT).as_posix() for path in closure(script)} - NO_DEPENDENCY
+    # Data files of a package that its modules load.
+    data = {
+        other.relative_to(ROOT).as_posix()
+        for path in closure(script)
+        for other in path.parent.iterdir()
+        if other.suffix in {".json", ".j2", ".css"} and other.name in path.read_text(encoding="utf-8")
+    }
+    return files | data
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_knows_all_the_code_of_a_stage_and_no_other(stage):
+    script = ROOT / "stages" / f"{stage}.py"
+    assert declared(pipeline()[stage]) == needed(script)
+
+
+def test_dvc_knows_all_the_code_of_the_demo():
+    demo = yaml.safe_load((ROOT / "data" / "demo" / "dvc.yaml").read_text())["stages"]["render"]
+    assert declared(demo) == needed(ROOT / "stages" / "demo.py")
+
+
+def test_each_path_of_a_command_is_a_dep_or_an_out():
+    for name, stage in pipeline().items():
+        known = {
+            next(iter(one)) if isinstance(one, dict) else one
+            for part in ("deps", "outs", "metrics", "plots")
+            for one in stage.get(part, [])
+        }
+        paths = set(re.findall(r"--\w+ (\S+)", stage["cmd"]))
+        assert paths, name
+        assert all(any(path == one or path.startswith(f"{one}/") for one in known) for path in paths), name
+
+
+def keys(node: object) -> set[str]:
+    if isinstance(node, dict):
+        return set(map(str, node)) | {key for value in node.values() for key in keys(value)}
+    return {key for one in node for key in keys(one)} if isinstance(node, list) else set()
+
+
+def test_no_parameter_bears_a_name_that_dvc_leaves_out_of_its_run_cache():
+    files = [path for path in ROOT.rglob("*params*.yaml") if ".venv" not in path.parts]
+    assert ROOT / "params.yaml" in files
+    for path in files:
+        assert not {"size", "nfiles"} & keys(yaml.safe_load(path.read_text())), path
+
+
+def test_no_template_stands_in_a_params_file():
+    assert "${" not in (ROOT / "params.yaml").read_text()
+
+
+def test_files_and_functions_stay_small():
+    for path in [*SOURCES, *(ROOT / "stages").glob("*.py")]:
+        limit = 350 if path.stem == "demo" else 250
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= limit, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"
+
+
+def test_the_suite_runs_on_the_supported_python():
+    assert (3, 11) <= sys.version_info[:2] < (3, 14)

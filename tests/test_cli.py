@@ -1,0 +1,130 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from dualface import cli, manifest
+from dualface.report import table
+from dualface.version import VERSION
+from rows import ROOT, plain_params, touch
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Run `dualface ...` in an empty folder; return exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dualface", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as stop:
+            # A text as status is what Python prints on stderr, with exit status 1.
+            if isinstance(stop.code, str):
+                return 1, capsys.readouterr().out, stop.code
+            return stop.code or 0, *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    return run
+
+
+def test_scan_writes_a_listing_named_after_the_data_set(call, tmp_path):
+    touch(tmp_path / "mine", "real/a.mp4", "fake/b.mp4")
+    status, said, _ = call("scan", "folder", "mine")
+    assert status == 0
+    assert said.startswith("2 videos under mine\n")
+    listed = manifest.read_listing(tmp_path / "data/sources/folder.csv")
+    assert [video.path for video in listed] == ["./mine/fake/b.mp4", "./mine/real/a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [(("--name", "mine-2"), "data/sources/mine-2.csv"), (("--out", "some/where.csv"), "some/where.csv")],
+)
+def test_the_listing_goes_where_it_is_sent(call, tmp_path, options, path):
+    touch(tmp_path / "mine", "real/a.mp4", "fake/b.mp4")
+    assert call("scan", "folder", "mine", *options)[0] == 0
+    assert (tmp_path / path).is_file()
+
+
+def test_scan_takes_several_qualities_and_methods(call, tmp_path):
+    for quality in ("raw", "c23", "c40"):
+        touch(tmp_path / "ff", f"original_sequences/youtube/{quality}/videos/071.mp4")
+        touch(tmp_path / "ff", f"manipulated_sequences/Deepfakes/{quality}/videos/071_054.mp4")
+    status, *_ = call("scan", "ffpp", "ff", "--quality", "c23", "--quality", "c40", "--method", "Deepfakes")
+    assert status == 0
+    listed = manifest.read_listing(tmp_path / "data/sources/ffpp.csv")
+    assert sorted(video.quality for video in listed) == ["c23", "c23", "c40", "c40"]
+
+
+def test_scanning_twice_gives_the_same_bytes(call, tmp_path):
+    touch(tmp_path / "mine", "real/a.mp4", "fake/b.mp4")
+    for name in ("one", "two"):
+        call("scan", "folder", "mine", "--out", name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("scan", "folder", "gone"), "error: gone: no such folder"),
+        (("scan", "folder", ".", "--name", "../x"), "error: --name '../x'"),
+        (("scan", "folder", ".", "--quality", "c23"), "error: folder has no qualities"),
+        (("params",), "error: params.yaml: not found"),
+        (("show",), "error: results/metrics.json: not found; it is written by `dvc repro report`"),
+        (("show", "broken.json"), "error: broken.json: not readable as JSON"),
+        (("show", "other.json"), "error: other.json: not the figures"),
+        (("show", "."), "error: .: Is a directory"),
+    ],
+)
+def test_mistakes_become_one_line(call, tmp_path, arguments, message):
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "other.json").write_text("{}")
+    status, said, error = call(*arguments)
+    assert (status, said) == (1, "")
+    assert error.startswith(message)
+    assert "\n" not in error
+
+
+def test_params_prints_what_it_checked(call, tmp_path):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(plain_params()))
+    status, said, _ = call("params")
+    assert status == 0
+    assert yaml.safe_load(said) == plain_params()
+    assert call("params", ROOT / "params.yaml")[0] == 0
+
+
+def test_params_refuses_what_is_out_of_range(call, tmp_path):
+    content = plain_params()
+    content["loss"]["gamma"] = 7
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    assert call("params") == (1, "", "error: params.yaml: loss.gamma: expected 0 <= x <= 1, got 7")
+
+
+def test_show_prints_the_table_of_the_report(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "table", lambda metrics: f"AUC {metrics['auc']}\n")
+    (tmp_path / "metrics.json").write_text(json.dumps({"auc": 0.5}))
+    assert call("show", "metrics.json") == (0, "AUC 0.5\n", "")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("scan", "--help"), ("show", "--help"), ("params", "--help")])
+def test_help_is_there_for_every_command(call, arguments):
+    status, said, _ = call(*arguments)
+    assert status == 0
+    assert said.startswith("usage: dualface")
+
+
+def test_the_version_is_that_of_the_package(call):
+    assert call("--version") == (0, f"dualface {VERSION}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("sing",), ("scan",), ("scan", "dfdc", "x")])
+def test_wrong_usage_exits_with_two(call, arguments):
+    assert call(*arguments)[0] == 2
+
+
+def test_no_command_needs_torch():
+    code = "import sys, dualface.cli, dualface.report.table; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

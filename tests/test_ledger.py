@@ -1,0 +1,45 @@
+import pytest
+
+from dualface import ledger
+from dualface.errors import TableError
+from dualface.ledger import Attempt
+
+ATTEMPTS = [Attempt("b", "no_face", "no face in 9 frames", 9, 0), Attempt("a", "ok", "", 30, 28)]
+
+
+def test_a_ledger_reads_back_sorted_by_key(tmp_path):
+    ledger.write(tmp_path / "ledger.parquet", ATTEMPTS)
+    assert ledger.read(tmp_path / "ledger.parquet") == ATTEMPTS[::-1]
+
+
+def test_every_outcome_is_counted_even_those_that_did_not_happen():
+    assert ledger.counts(ATTEMPTS) == {
+        "videos": 2,
+        "ok": 1,
+        "damaged": 0,
+        "too_few_faces": 0,
+        "no_face": 1,
+        "unreadable": 0,
+        "frames": 39,
+        "faces": 28,
+    }
+
+
+@pytest.mark.parametrize(
+    ("attempts", "message"),
+    [
+        ([Attempt("a", "lost", "?", 0, 0)], "outcome 'lost' is not one of ok, damaged"),
+        ([Attempt("a", "ok", "odd", 1, 1)], "has a reason"),
+        ([Attempt("a", "no_face", "", 1, 0)], "has a reason"),
+        ([ATTEMPTS[1], ATTEMPTS[1]], "'a' stands twice"),
+    ],
+)
+def test_rows_that_break_the_contract_are_refused(tmp_path, attempts, message):
+    with pytest.raises(TableError, match=message):
+        ledger.write(tmp_path / "ledger.parquet", attempts)
+    assert not (tmp_path / "ledger.parquet").exists()
+
+
+def test_a_missing_ledger_says_what_to_run(tmp_path):
+    with pytest.raises(TableError, match="dvc repro faces"):
+        ledger.read(tmp_path / "ledger.parquet")

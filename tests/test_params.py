@@ -1,0 +1,118 @@
+import re
+
+import pytest
+import yaml
+
+from dualface import params as parameters
+from dualface.errors import ParamsError
+from rows import ROOT, plain_params
+
+
+@pytest.fixture
+def params():
+    return plain_params()
+
+
+def changed(params, name, value):
+    section, *rest = name.split(".")
+    place = params[section]
+    for part in rest[:-1]:
+        place = place[part]
+    place[rest[-1]] = value
+    return parameters.parse(params, where="params.yaml")
+
+
+def test_the_file_of_the_repository_is_valid():
+    loaded = parameters.load(ROOT / "params.yaml")
+    assert (loaded.loss.gamma, loaded.loss.p, loaded.loss.alpha, loaded.loss.beta) == (0.15, 2, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("loss.gamma", 1.5, "params.yaml: loss.gamma: expected 0 <= x <= 1, got 1.5"),
+        ("loss.gamma", float("nan"), "loss.gamma: expected a finite number, got nan"),
+        ("loss.gamma", "0.1", "loss.gamma: expected a valid number, got '0.1'"),
+        ("loss.p", 1, "loss.p: expected 1 < x, got 1"),
+        ("loss.p", float("inf"), "loss.p: expected a finite number, got inf"),
+        ("loss.alpha", -0.1, "loss.alpha: expected 0 <= x <= 1"),
+        ("loss.delta", 1, "loss.delta: unknown"),
+        ("train.epochs", 0, "train.epochs: expected 1 <= x, got 0"),
+        ("train.epochs", 1.5, "train.epochs: expected a valid integer, got 1.5"),
+        ("train.epochs", True, "train.epochs: expected a valid integer, got True"),
+        ("train.flip", 1, "train.flip: expected a valid boolean, got 1"),
+        ("train.backbone", "vgg", "train.backbone: expected one of .*resnet50.* got 'vgg'"),
+        ("subset.ratio", 0, "subset.ratio: expected 0 < x"),
+        ("subset.train.real", -1, "subset.train.real: expected 0 <= x"),
+        ("subset.val.share", 1.0, "subset.val.share: expected 0 < x <= 0.9"),
+        ("subset.val", None, "subset.val: expected a section with keys, got None"),
+        ("subset.test.take_from", "train", "subset: test.take_from: train needs a share"),
+        ("ingest.listing", "", "ingest.listing: "),
+    ],
+)
+def test_a_value_out_of_line_is_named_with_its_place(params, name, value, message):
+    with pytest.raises(ParamsError, match=message) as caught:
+        changed(params, name, value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_edges_of_the_valid_ranges_run(params):
+    for name, value in (("loss.gamma", 0), ("loss.gamma", 1), ("loss.alpha", 1), ("loss.beta", 0), ("subset.seed", 0)):
+        changed(params, name, value)
+
+
+def test_ratio_and_a_count_of_fakes_contradict_each_other(params):
+    params["subset"]["train"]["fake"] = 3
+    with pytest.raises(ParamsError, match="subset: give ratio or train.fake, not both"):
+        changed(params, "subset.ratio", 10)
+
+
+def test_every_mistake_is_told_at_once(params):
+    params["loss"]["gamma"], params["train"]["epochs"] = 2, -1
+    with pytest.raises(ParamsError, match="loss.gamma.*; .*train.epochs"):
+        parameters.parse(params, where="params.yaml")
+
+
+def test_a_missing_value_is_no_default(params):
+    del params["loss"]["beta"]
+    with pytest.raises(ParamsError, match="loss.beta: missing"):
+        parameters.parse(params, where="params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "not found; run from the repository's root"),
+        (b"", "the file: expected a section with keys, got None"),
+        (b"- 1\n", "the file: expected a section"),
+        (b"a: [1\n", "not readable as YAML"),
+        (b"\xff\xfe", "not readable as YAML"),
+        (b"a: 1\na: 2\n", "a: stands twice"),
+        (b"loss: {gamma: 1, gamma: 2}\n", "gamma: stands twice"),
+        (b"? [1, 2]\n: 3\n", "params.yaml: "),
+        (b"a: !!python/object:os.system {}\n", "not readable as YAML"),
+        (b"a: &a [*a]\n", "params.yaml: "),
+        (b"<<: 3\n", "not readable as YAML"),
+    ],
+)
+def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
+    path = tmp_path / "params.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ParamsError, match=message) as caught:
+        parameters.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_read_as_dvc_writes_them(tmp_path, params):
+    params["train"]["learning_rate"] = "RATE"
+    text = yaml.safe_dump(params).replace("RATE", "1e-05")
+    (tmp_path / "params.yaml").write_text(text)
+    assert parameters.load(tmp_path / "params.yaml").train.learning_rate == 1e-5
+
+
+def test_no_key_has_a_name_that_dvc_leaves_out_of_its_run_cache_key():
+    # treeverse/dvc#10296: a change of such a value would restore the old output.
+    names = re.findall(r"^ *([a-z_0-9]+):|[{,] *([a-z_0-9]+):", (ROOT / "params.yaml").read_text(), re.MULTILINE)
+    assert {"gamma", "take_from"} <= {name for pair in names for name in pair}
+    assert not {"size", "nfiles"} & {name for pair in names for name in pair}
