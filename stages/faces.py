@@ -3,6 +3,7 @@
 from dualface import entry, ledger, manifest, params, tables
 from dualface import label as labels
 from dualface.faces import engine
+from dualface.shards.write import write
 
 
 def main() -> None:
@@ -14,16 +15,13 @@ def main() -> None:
         ledger="what came of each video, to write",
         counts="the ledger's counts, to write",
     )
-    # Workers import this file too, and webdataset brings torch along: 500 MB for each of them.
-    from dualface.shards import write  # noqa: PLC0415
-
     settings = params.load(args.params).faces
     videos = manifest.read(args.manifest)
     results = engine.results(videos, data_root=entry.data_root(), settings=settings, workers=entry.workers())
     attempts: list[ledger.Attempt] = []
     with tables.replacing(args.shards) as folder:
         folder.mkdir()
-        write.write(folder, engine.kept(results, attempts), shard_bytes=settings.shard_megabytes * 10**6)
+        write(folder, engine.kept(results, attempts), shard_bytes=settings.shard_megabytes * 10**6)
     ledger.write(args.ledger, attempts)
     entry.write_json(args.counts, counts(videos, attempts))
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_track
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import make_track
 from dualface.batches import EpochSampler, TrainingWindows, collate, deal, valid, windows
 from dualface.shards.read import Shards
 from dualface.shards.write import write

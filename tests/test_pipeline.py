@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from conftest import ROOT
 
 DEMO = {
@@ -55,7 +56,15 @@ def house(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone") / "dualface"
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", "data/demo/dvc.yaml", "data/demo/params.yaml", ".dvc/config", ".dvcignore"):
+    for name in (
+        "dvc.yaml",
+        "params.yaml",
+        "data/demo/dvc.yaml",
+        "data/demo/params.yaml",
+        ".dvc/config",
+        ".dvc/plots/decisions.json",
+        ".dvcignore",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     merge(folder / "data/demo/params.yaml", {"demo": DEMO})
@@ -103,7 +112,7 @@ def test_a_second_run_does_nothing_nor_does_a_comment(house):
 def test_metrics_and_plots_are_kept_by_git_and_not_by_dvc(house):
     run(house, "git", "add", "--all")
     tracked = run(house, "git", "ls-files").splitlines()
-    assert {"dvc.lock", "results/metrics.json", "results/history.csv", "results/plots/roc.csv"} <= set(tracked)
+    assert {"dvc.lock", "results/metrics.json", "results/history.csv", "results/plots/roc_video.csv"} <= set(tracked)
     assert not any(name.endswith((".tar", ".mp4", ".safetensors", ".parquet", ".html")) for name in tracked)
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_track
 from torch import nn
 
+from conftest import make_track
 from dualface.device import Device
 from dualface.models.dual import Logits
 from dualface.predict import score_videos

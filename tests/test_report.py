@@ -19,7 +19,9 @@ from dualface.shards import write as shards_write
 
 STAGE = ROOT / "stages" / "report.py"
 HOSTILE = "<script>alert('x')</script> \" & 鍵"
-PLOTS = {"roc.csv", "pr.csv", "confusion_video.csv", "confusion_frame.csv", "roc.png", "pr.png", "scores.png"}
+PLOTS = {f"{plot}_{level}.csv" for plot in ("roc", "pr", "confusion") for level in ("video", "frame")} | {
+    f"{plot}.png" for plot in ("roc", "pr", "scores", "confusion")
+}
 
 
 def fabricate(folder, *, fakes=4, reals=12, frames=20, perfect=False, lost=2):
@@ -147,12 +149,14 @@ def test_what_others_wrote_is_escaped(made):
 def test_plots_have_the_columns_that_dvc_is_told_of(made):
     plots = made[0] / "plots"
     assert {path.name for path in plots.iterdir()} == PLOTS
-    assert (plots / "roc.csv").read_text().startswith("level,fpr,tpr\nvideo,0.000000,")
-    assert (plots / "pr.csv").read_text().startswith("level,recall,precision\nvideo,")
-    rows = (plots / "confusion_video.csv").read_text().splitlines()
-    assert rows[0] == "actual,predicted"
-    assert len(rows) == 1 + 16
-    assert set(rows[1:]) <= {f"{a},{b}" for a in ("real", "fake") for b in ("real", "fake")}
+    assert (plots / "roc_video.csv").read_text().startswith("fpr,tpr\n0.000000,")
+    assert (plots / "pr_frame.csv").read_text().startswith("recall,precision\n")
+    header, *rows = (plots / "confusion_video.csv").read_text().splitlines()
+    assert header == "actual,predicted,count,share"
+    cells = {tuple(row.split(",")[:2]): row.split(",")[2:] for row in rows}
+    assert set(cells) == {(a, b) for a in ("real", "fake") for b in ("real", "fake")}
+    assert sum(int(count) for count, _ in cells.values()) == 16
+    assert float(cells["real", "real"][1]) + float(cells["real", "fake"][1]) == 1
 
 
 def test_another_process_writes_the_same_bytes_and_loads_no_heavy_library(made, tmp_path):

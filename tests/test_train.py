@@ -2,10 +2,10 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from conftest import make_track
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
+from conftest import make_track
 from dualface.device import Device
 from dualface.errors import TrainingError
 from dualface.params import LossParams, TrainParams

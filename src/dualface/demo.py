@@ -53,11 +53,12 @@ class DemoPlan:
     def check(self) -> None:
         """Raise ParamsError, naming the value and what is allowed, if the set can't be made."""
         side = min(self.test_identities, self.identities - self.test_identities)
+        fewer = f"0, or fewer than the identities on the smaller side of the test split ({side})"
         for name, kept, allowed in (
             ("seed", self.seed >= 0, "0 or more"),
             ("test_identities", side >= 0, f"0 to identities ({self.identities})"),
             ("videos_per_identity", self.videos_per_identity >= 0, "0 or more"),
-            ("fakes_per_video", self.fakes_per_video in range(max(side, 1)), f"below {side}, the smaller side, or 0"),
+            ("fakes_per_video", self.fakes_per_video in range(max(side, 1)), fewer),
             ("youtube_real", self.youtube_real >= 0, "0 or more"),
             ("frames", self.frames >= 2, "2 or more"),
             ("width", self.width >= 160 and self.width % 2 == 0, "even, from 160"),
@@ -245,7 +246,7 @@ def _backdrop(rng: np.random.Generator, plan: DemoPlan, head: Head, pose: Pose, 
 def _swap(plan: DemoPlan, clip: tuple[int, int], donor: int, motion: Array, light: Light) -> Callable[..., Array]:
     """Draw the chances of one fake; return what makes its frames, (shot, grain, index) to image, in grey levels."""
     rng, head, ranges = _rng(plan, SWAP, *clip, donor), Head(plan, donor), fake_ranges(plan, *clip, donor)
-    flawless, poor = np.array(((0.5, 0.09, 0, 0.02, 1, 0, 0.01, 0.1), (1.8, 0.04, 0.12, 0.45, 9, 2.6, 0.1, 1.1)))
+    flawless, poor = np.array(((0.5, 0.09, 0, 0.02, 2, 0, 0.01, 0.1), (2.0, 0.04, 0.12, 0.45, 11, 2.6, 0.1, 1.1)))
     flaws = flawless + (poor - flawless) * rng.uniform(*plan.strength) * rng.uniform(0.6, 1.2, 8)
     soft, feather, clear, unlike, cast, flicker, turned, moved = flaws.tolist()
     size, keep, frames = float(rng.uniform(0.85, 1)), float(rng.uniform()), plan.frames
@@ -292,7 +293,7 @@ def clip_frames(plan: DemoPlan, target: int, clip: int, donors: Sequence[int]) -
     rise, fill, ambient = rng.uniform((0.1, 0.05, 0.12), (1.2, 0.3, 0.34)).tolist()
     light = Light(rise, fill, ambient, _vec(*rng.uniform(0.55, 0.95) * rng.uniform(0.9, 1.1, 3)))
     lit = 0.6 * light.key + light.fill + light.ambient
-    # Exposed for the face, by half of what it lacks: without it detectors miss most of the dark ones.
+    # Exposed for the face, by two thirds of what it lacks: without it detectors miss most of the dark ones.
     level = 255 * np.sqrt((0.7 * lit * head.skin).mean())
     gain = _vec(*rng.uniform(0.95, 1.05, 3)) * float(np.clip((rng.uniform(85, 150) / level) ** 1.3, 0.5, 2.8))
     backdrop = _backdrop(rng, plan, head, Pose(*motion[0].tolist()), lit)

@@ -35,7 +35,7 @@ def run(main: Callable[[], None]) -> None:
             raise
         sys.exit(f"error: {error.filename or 'writing'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: nothing half-written was kept; the next `dvc repro` goes on from here\n")
+        sys.stderr.write("\ninterrupted: nothing half-written was kept; `dvc repro` runs this stage again\n")
         sys.exit(130)
 
 

@@ -178,9 +178,9 @@ def _step(
     total = dual_loss(video, frame, beta=loss.beta)
     terms = {
         "loss": total,
-        "video_bce": video.bce,
+        "video_bce_loss": video.bce,
         "video_auc_loss": video.auc,
-        "frame_bce": frame.bce,
+        "frame_bce_loss": frame.bce,
         "frame_auc_loss": frame.auc,
     }
     without_pairs = {"without_pairs": float(video.pairs == 0 or frame.pairs == 0)}
@@ -201,4 +201,3 @@ def _video_level(scored: list[VideoScores]) -> tuple[np.ndarray, np.ndarray]:
 def _frame_level(scored: list[VideoScores]) -> tuple[np.ndarray, np.ndarray]:
     frame_score = np.concatenate([video.frame_score for video in scored])
     return frame_score, np.concatenate([video.frame_label for video in scored])
-

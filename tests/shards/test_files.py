@@ -4,8 +4,8 @@ import tarfile
 import numpy as np
 import pytest
 import webdataset
-from conftest import make_track
 
+from conftest import make_track
 from dualface.errors import ShardError
 from dualface.shards.read import Shards
 from dualface.shards.write import write

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zstandard
-from conftest import make_track
 
+from conftest import make_track
 from dualface.errors import ShardError
 from dualface.shards.sample import decode, encode
 

@@ -8,6 +8,7 @@ number of workers.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -60,7 +61,8 @@ def results(videos: list[Video], *, data_root: Path | None, settings: FacesParam
         located(video, data_root)
     work = partial(attempt, data_root=data_root, settings=settings)
     outcomes: Counter[str] = Counter()
-    with tqdm(total=len(videos), desc="faces", unit="video", mininterval=1, dynamic_ncols=True) as bar:
+    pause = 0.5 if sys.stderr.isatty() else 30  # seconds; a log file keeps every line
+    with tqdm(total=len(videos), desc="faces", unit="video", mininterval=pause, dynamic_ncols=True) as bar:
         for result in in_order(work, videos, workers=max(1, min(workers, len(videos)))):
             outcomes[result.attempt.outcome] += 1
             bar.set_postfix(outcomes, refresh=False)

@@ -66,11 +66,12 @@ def draw(
     card: Card,
     history: dict[str, np.ndarray],
 ) -> dict[str, Figure]:
-    """Draw `roc`, `pr`, `scores` and, unless the history is empty, `history`."""
+    """Draw `roc`, `pr`, `scores`, `confusion` and, unless the history is empty, `history`."""
     drawn = {
         "roc": roc(curves, figures),
         "pr": precision_recall(curves, figures),
         "scores": scores(samples, card.thresholds),
+        "confusion": confusion(figures),
     }
     trained = training(history, best=card.epoch)
     return drawn if trained is None else {**drawn, "history": trained}
@@ -143,6 +144,24 @@ def scores(samples: dict[str, Sample], thresholds: dict[str, float]) -> Figure:
         return figure
 
 
+def confusion(figures: dict[str, Any]) -> Figure:
+    """Draw what was called what at the stored threshold, a panel per level; colours are shares of the actual class."""
+    with rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(5.6, 2.7), layout="constrained")
+        names = list(labels.NAMES.values())
+        for level, axes in zip(LEVEL_COLOUR, figure.subplots(1, 2), strict=True):
+            decided = figures[level]["at_threshold"]
+            counts = np.array([[decided["confusion"][f"{a}_called_{b}"] for b in names] for a in names])
+            shares = counts / counts.sum(axis=1, keepdims=True)
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            for (row, column), count in np.ndenumerate(counts):
+                colour = "white" if shares[row, column] > 0.5 else PALETTE.ink
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=12)
+            axes.set(xticks=[0, 1], xticklabels=names, yticks=[0, 1], yticklabels=names)
+            axes.set(xlabel="called", ylabel="is", title=f"{level.capitalize()}s at {decided['threshold']:.3f}")
+        return figure
+
+
 def training(columns: dict[str, np.ndarray], *, best: int) -> Figure | None:
     """Draw the training history: losses on the left, AUCs on the right.
 
@@ -153,10 +172,8 @@ def training(columns: dict[str, np.ndarray], *, best: int) -> Figure | None:
     Returns:
         None where there is nothing to draw.
     """
-    panels = {
-        word: [name for name, values in columns.items() if word in name.lower() and np.isfinite(values).any()]
-        for word in ("loss", "auc")
-    }
+    known = [name for name, values in columns.items() if np.isfinite(values).any()]
+    panels = {word: [name for name in known if name.endswith(word)] for word in ("loss", "auc")}
     panels = {word: names for word, names in panels.items() if names}
     if not panels:
         return None
@@ -175,9 +192,9 @@ def training(columns: dict[str, np.ndarray], *, best: int) -> Figure | None:
 
 
 def pngs(drawn: dict[str, Figure]) -> dict[str, bytes]:
-    """Render `roc`, `pr` and `scores` as PNG files by name; the same figure gives the same bytes."""
+    """Render all but the history as PNG files by name; the same figure gives the same bytes."""
     files = {}
-    for name in ("roc", "pr", "scores"):
+    for name in ("roc", "pr", "scores", "confusion"):
         buffer = io.BytesIO()
         with rc_context(STYLE):
             drawn[name].savefig(buffer, format="png", dpi=144, metadata={"Software": None})

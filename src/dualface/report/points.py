@@ -1,6 +1,5 @@
 """Points of curves and counts of decisions, few enough to draw and to keep in git."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,23 +32,27 @@ def precision_recall(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 def tables(curves: dict[str, Curve], figures: dict[str, Any]) -> dict[str, bytes]:
     """Make the files that `dvc plots` draws from, by name: the curves, and the decisions at the stored threshold."""
-    files, roc_rows, pr_rows = {}, [], []
+    files = {}
     for level, curve in curves.items():
-        roc_rows += [[level, f"{x:.6f}", f"{y:.6f}"] for x, y in zip(*roc(curve), strict=True)]
-        pr_rows += [[level, f"{x:.6f}", f"{y:.6f}"] for x, y in zip(*precision_recall(curve), strict=True)]
+        files[f"roc_{level}.csv"] = _csv(["fpr", "tpr"], _rounded(roc(curve)))
+        files[f"pr_{level}.csv"] = _csv(["recall", "precision"], _rounded(precision_recall(curve)))
         decided = _decided(figures[level]["at_threshold"]["confusion"])
-        files[f"confusion_{level}.csv"] = _csv([["actual", "predicted"], *decided])
-    files["roc.csv"] = _csv([["level", "fpr", "tpr"], *roc_rows])
-    files["pr.csv"] = _csv([["level", "recall", "precision"], *pr_rows])
+        files[f"confusion_{level}.csv"] = _csv(["actual", "predicted", "count", "share"], decided)
     return files
 
 
-def _decided(confusion: dict[str, int]) -> Iterator[list[str]]:
-    """Yield a row per decision, as DVC's confusion template counts them itself."""
+def _rounded(columns: tuple[np.ndarray, ...]) -> list[list[str]]:
+    return [[f"{value:.6f}" for value in row] for row in zip(*columns, strict=True)]
+
+
+def _decided(confusion: dict[str, int]) -> list[list[str]]:
+    """Make a row per cell: the classes, how many, and their share of the actual class."""
+    rows = []
     for name, count in confusion.items():
-        actual, predicted = name.split("_called_")
-        for _ in range(count):
-            yield [actual, predicted]
+        actual, called = name.split("_called_")
+        whole = sum(other for cell, other in confusion.items() if cell.startswith(f"{actual}_"))
+        rows.append([actual, called, str(count), f"{count / whole:.6f}"])
+    return rows
 
 
 def _evenly(position: np.ndarray, count: int) -> np.ndarray:
@@ -58,5 +61,5 @@ def _evenly(position: np.ndarray, count: int) -> np.ndarray:
     return np.unique(np.searchsorted(position, wanted, side="right") - 1)
 
 
-def _csv(rows: list[list[str]]) -> bytes:
-    return "".join(",".join(row) + "\n" for row in rows).encode()
+def _csv(names: list[str], rows: list[list[str]]) -> bytes:
+    return "".join(",".join(row) + "\n" for row in [names, *rows]).encode()

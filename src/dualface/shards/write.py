@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import webdataset
-
 from dualface.shards.sample import FaceTrack, encode
 
 
@@ -19,6 +17,8 @@ def write(folder: Path, tracks: Iterable[FaceTrack], *, shard_bytes: int) -> int
     Returns:
         The number of samples written.
     """
+    import webdataset  # noqa: PLC0415  (it loads torch, some 500 MB that processes which only cut faces do not need)
+
     written, filled, shard = 0, 0, None
     try:
         for track in tracks:
