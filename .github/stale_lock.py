@@ -4,18 +4,21 @@ import json
 import subprocess
 import sys
 
+ABSENT = {"deleted", "not in cache"}  # data and outputs that this checkout simply does not hold
+
 
 def stale(status: dict[str, list]) -> list[str]:
-    """Name the stages whose code or parameters changed since dvc.lock, from `dvc status --json`.
-
-    Data and outputs that are `deleted` are simply not in this checkout; a `modified` one is a change.
-    """
+    """Name the stages whose code, parameters or figures changed since dvc.lock, from `dvc status --json`."""
     names = []
     for stage, changes in status.items():
         parts = [part for change in changes if isinstance(change, dict) for part in change.values()]
         states = [state for part in parts for state in (part.values() if isinstance(part, dict) else [part])]
         flat = [one for state in states for one in (state.values() if isinstance(state, dict) else [state])]
-        if any(one != "deleted" for one in flat) or "changed command" in changes:
+        outs = [
+            item for change in changes if isinstance(change, dict) for item in change.get("changed outs", {}).items()
+        ]
+        lost = any(path.startswith("results/") and state == "deleted" for path, state in outs)  # git keeps these
+        if lost or set(flat) - ABSENT or "changed command" in changes:
             names.append(stage)
     return sorted(names)
 

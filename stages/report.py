@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dualface import card, entry, ledger, manifest, params, scores, split, tables
-from dualface.report import charts, content, examples, history, page, points
+from dualface import card, entry, history, ledger, manifest, params, scores, split, tables
+from dualface.report import charts, content, examples, page, points
 from dualface.shards.read import Shards
 
 
@@ -31,12 +31,13 @@ def main() -> None:
     content.check_scored(videos, chosen, name=name)
     rng, resamples = np.random.default_rng(settings.report.seed), settings.report.resamples
     figures, curves = content.measure(videos, thresholds=model.thresholds, resamples=resamples, rng=rng)
+    figures["counts"] |= content.provenance(chosen, choices, listed)
     scored = {video.key for video in videos}
     figures["coverage"] = content.coverage(listed, attempts, chosen=chosen, scored=scored, official=official)
     epochs = history.read(args.history)
     drawn = charts.draw(content.samples(videos), curves, figures, card=model, history=epochs)
     shown = examples.select(videos, Shards(args.shards), threshold=model.thresholds["video"])
-    facts = page.Facts(name, official, figures, listed, attempts, choices, model)
+    facts = page.Facts(name, official, figures, listed, attempts, choices, model, settings.model_dump())
     entry.write_json(args.metrics, figures)
     with tables.replacing(args.plots) as folder:
         folder.mkdir()

@@ -2,11 +2,10 @@
 
 import sys
 
-from tqdm import tqdm
-
 from dualface import checkpoint, device, entry, params, scores, split
-from dualface.errors import SubsetError
+from dualface.errors import CheckpointError, SubsetError
 from dualface.predict import score_videos
+from dualface.progress import bar
 from dualface.shards.read import Shards
 
 
@@ -21,14 +20,19 @@ def main() -> None:
     )
     settings = params.load(args.params)
     model, card = checkpoint.load(args.model)
-    machine, shards = device.pick(), Shards(args.shards)
+    machine, shards = device.pick(threads=entry.workers()), Shards(args.shards)
     chosen = split.of(split.read(args.split), settings.score.split)
     if not chosen:
         raise SubsetError(f"{args.split}: split {settings.score.split!r} holds no videos; look at params.yaml, subset")
     sys.stderr.write(f"scoring on {machine}\n")
-    tracks = ((shards.read(key), label) for key, label in tqdm(chosen.items(), unit="video", desc="score"))
-    window = {"frames": int(card.model["frames"]), "stride": int(card.model["stride"])}
-    scores.write(args.scores, score_videos(model.to(machine.torch), tracks, device=machine, **window))
+    side, known = shards.read(next(iter(chosen))).faces.shape[1], card.model["input_size"]
+    if side != known:
+        raise CheckpointError(f"{args.model}: trained on faces of {known} px, and the shards' have {side}: train again")
+    window = {"frames": card.model["frames"], "stride": card.model["stride"]}
+    with bar("score", unit="video", total=len(chosen)) as shown:
+        tracks = ((shards.read(key), label) for key, label in chosen.items())
+        scored = score_videos(model.to(machine.torch), tracks, device=machine, **window)
+        scores.write(args.scores, (video for video in scored if shown.update() or True))
 
 
 if __name__ == "__main__":

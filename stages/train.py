@@ -1,14 +1,12 @@
 """Train the detector on the training videos; keep the epoch that ranks the validation videos best."""
 
-import csv
 import sys
-from pathlib import Path
 
-from tqdm import tqdm
-
-from dualface import checkpoint, device, entry, params, split, tables
+from dualface import checkpoint, device, entry, history, params, split
+from dualface import label as labels
 from dualface import train as training
 from dualface.card import Card
+from dualface.progress import bar
 from dualface.shards.read import Shards
 from dualface.version import VERSION
 
@@ -23,16 +21,16 @@ def main() -> None:
         history="out: CSV, a row per epoch",
     )
     settings = params.load(args.params)
-    choices, shards, machine = split.read(args.split), Shards(args.shards), device.pick()
+    choices, shards, machine = split.read(args.split), Shards(args.shards), device.pick(threads=entry.workers())
     sys.stderr.write(f"training on {machine}\n")
-    with tqdm(total=settings.train.epochs, unit="epoch", desc="train") as bar:
+    with bar("train", unit="epoch", total=settings.train.epochs) as shown:
 
         def show(row: dict[str, float]) -> None:
-            bar.set_postfix_str(
+            shown.set_postfix_str(
                 f"loss {row['loss']:.3f}, val AUC video {row['val_video_auc']:.3f}, frame {row['val_frame_auc']:.3f}",
                 refresh=False,
             )
-            bar.update()
+            shown.update()
 
         fit = training.fit(
             shards,
@@ -44,27 +42,24 @@ def main() -> None:
             progress=show,
             loaders=entry.workers() if machine.torch.type == "cuda" else 0,
         )
-    used = [choice.key for choice in choices if choice.split != "test"]
+    seen = {one.key: f"{one.split} {labels.NAMES[one.label]}" for one in choices if one.split != "test"}
     card = Card(
-        params=settings.model_dump(),
-        data=shards.fingerprint(used),
-        code=VERSION,
+        params=settings.model_dump(include={"loss", "train"}),
+        data_sha256=shards.fingerprint(seen),
+        version=VERSION,
         epoch=fit.epoch,
         thresholds=fit.thresholds,
         validation=fit.validation,
-        model=settings.train.model_dump(include={"backbone", "frames", "stride"}),
+        model={
+            "backbone": settings.train.backbone,
+            "frames": settings.train.frames,
+            "stride": settings.train.stride,
+            "input_size": fit.input_size,
+        },
         weights_sha256="",
     )
     checkpoint.save(args.model, fit.state, card)
-    write_history(args.history, fit.history)
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write the history as CSV, six significant digits."""
-    with tables.replacing(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+    history.write(args.history, fit.history)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
-# Two threads on a busy machine can take many times as long as one.
-torch.set_num_threads(1)
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Two threads on a busy machine can take many times as long as one."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

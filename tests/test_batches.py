@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import make_track
-from dualface.batches import EpochSampler, TrainingWindows, collate, deal, valid, windows
+from dualface.batches import EpochSampler, TrainingWindows, collate, epoch_batches, valid, windows
 from dualface.shards.read import Shards
 from dualface.shards.write import write
 
@@ -31,15 +31,16 @@ def test_stride_one_is_the_papers_first_frames():
 @given(real=st.integers(1, 60), fake=st.integers(1, 60), batch_size=st.integers(2, 20), both=st.booleans())
 def test_each_video_is_dealt_and_each_batch_holds_both_classes(real, fake, batch_size, both):
     is_fake = np.array([False] * real + [True] * fake)
-    batches = deal(is_fake, batch_size=batch_size, both=both, rng=np.random.default_rng(0))
+    batches = epoch_batches(is_fake, batch_size=batch_size, both=both, rng=np.random.default_rng(0))
     dealt = [number for batch in batches for number in batch]
     assert set(dealt) == set(range(real + fake))
-    assert len(batches) == -(-(real + fake) // batch_size)
+    assert max(map(len, batches)) <= batch_size
     if both:
         assert all(0 < sum(is_fake[batch]) < len(batch) for batch in batches)
         assert len(dealt) == max(real, len(batches)) + max(fake, len(batches))
     else:
         assert len(dealt) == real + fake
+        assert len(batches) == -(-(real + fake) // batch_size)
     assert max(map(len, batches)) - min(map(len, batches)) <= 1
 
 
@@ -61,16 +62,16 @@ def shards(tmp_path):
     return Shards(tmp_path)
 
 
-def windows_of(shards, *, flip=False, frames=4, stride=2):
-    return TrainingWindows(shards, ["a", "b"], frames=frames, stride=stride, flip=flip, seed=0)
+def windows_of(shards, *, flip=False, frames=5, stride=2):
+    return TrainingWindows(shards, ["a", "b"], [0, 1], frames=frames, stride=stride, flip=flip, seed=0)
 
 
 def test_a_window_is_a_view_of_the_video_and_the_same_each_time(shards):
     key, faces, frame_label = windows_of(shards)[(1, 0)]
     assert key == "a"
-    assert faces.shape == (4, 16, 16, 3)
-    assert frame_label.tolist() == [0, 0, 0, 0]
-    possible = [shards.read("a").faces[chosen] for chosen in windows(10, frames=4, stride=2)[0]]
+    assert faces.shape == (5, 16, 16, 3)
+    assert frame_label.tolist() == [0] * 5
+    possible = [shards.read("a").faces[chosen] for chosen in windows(10, frames=5, stride=2)[0]]
     assert any(np.array_equal(faces, one) for one in possible)
     assert np.array_equal(faces, windows_of(shards)[(1, 0)][1])
 
@@ -78,6 +79,20 @@ def test_a_window_is_a_view_of_the_video_and_the_same_each_time(shards):
 def test_windows_change_with_the_epoch(shards):
     firsts = {windows_of(shards)[(epoch, 0)][1].tobytes() for epoch in range(20)}
     assert len(firsts) == 2  # stride 2 has two phases
+
+
+def test_windows_come_from_all_of_a_long_video(shards):
+    data = windows_of(shards, frames=2, stride=1)
+    firsts = {data[(epoch, 0)][1].tobytes() for epoch in range(60)}
+    assert len(firsts) == 5
+
+
+def test_a_fakes_window_holds_a_fake_frame_where_one_can(tmp_path):
+    partial = make_track("a", count=40, fake=True)
+    partial.labels[:30] = 0
+    write(tmp_path, [partial], shard_bytes=10**9)
+    data = TrainingWindows(Shards(tmp_path), ["a"], [1], frames=5, stride=1, flip=False, seed=0)
+    assert all(data[(epoch, 0)][2].any() for epoch in range(50))
 
 
 def test_flip_mirrors_some_whole_windows(shards):

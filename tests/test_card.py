@@ -9,12 +9,12 @@ from dualface.errors import CheckpointError
 
 CARD = card.Card(
     params={"train": {"seed": 0, "learning_rate": 0.001}, "loss": {"gamma": 0.15}},
-    data="a" * 64,
-    code="0.1.0",
+    data_sha256="a" * 64,
+    version="0.1.0",
     epoch=7,
     thresholds={"video": 0.4171234567890123, "frame": 0.5},
     validation={"video_auc": 0.91},
-    model={"backbone": "resnet18"},
+    model={"backbone": "resnet18", "frames": 8, "stride": 4, "input_size": 64},
     weights_sha256="0123456789abcdef" * 4,
 )
 
@@ -41,10 +41,13 @@ def test_the_same_card_gives_the_same_bytes_and_keeps_the_order_of_params(tmp_pa
         ({"epoch": 0}, "epoch must be a whole number from 1"),
         ({"epoch": True}, "epoch must be a whole number from 1"),
         ({"epoch": 3.0}, "epoch must be a whole number from 1"),
-        ({"data": "abc"}, "data must be 64 hex digits"),
+        ({"data_sha256": "abc"}, "data_sha256 must be 64 hex digits"),
         ({"weights_sha256": None}, "weights_sha256 must be 64 hex digits"),
-        ({"code": ""}, "code must be a version"),
+        ({"version": ""}, "version must be a text"),
         ({"model": "resnet18"}, "model must be a mapping"),
+        ({"model": {"frames": 8}}, r"model must have backbone \(str\), frames \(int\)"),
+        ({"model": {**CARD.model, "stride": 0}}, "model must have"),
+        ({"model": {**CARD.model, "input_size": "64"}}, "model must have"),
         ({"extra": 1}, "field 'extra' is unknown"),
     ],
 )

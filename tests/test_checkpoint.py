@@ -8,12 +8,12 @@ from dualface.models.dual import DualNet
 
 CARD = Card(
     params={},
-    data="0" * 64,
-    code="0.1.0",
+    data_sha256="0" * 64,
+    version="0.1.0",
     epoch=1,
     thresholds={"video": 0.4, "frame": 0.6},
     validation={},
-    model={"backbone": "resnet18", "frames": 4, "stride": 2},
+    model={"backbone": "resnet18", "frames": 4, "stride": 2, "input_size": 32},
     weights_sha256="",
 )
 

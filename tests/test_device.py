@@ -7,7 +7,7 @@ from dualface.errors import DualfaceError
 
 def test_the_variable_names_the_device(monkeypatch):
     monkeypatch.setenv("DUALFACE_DEVICE", "cpu")
-    picked = device.pick()
+    picked = device.pick(threads=1)
     assert picked.torch == torch.device("cpu")
     assert str(picked) in ("cpu, float32", "cpu, bfloat16")
 
@@ -16,4 +16,4 @@ def test_the_variable_names_the_device(monkeypatch):
 def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     monkeypatch.setenv("DUALFACE_DEVICE", name)
     with pytest.raises(DualfaceError, match=f"no device '{name}'"):
-        device.pick()
+        device.pick(threads=1)

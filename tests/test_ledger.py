@@ -31,7 +31,7 @@ def test_every_outcome_is_counted_even_those_that_did_not_happen():
         ([Attempt("a", "lost", "?", 0, 0)], "outcome 'lost' is not one of ok, damaged"),
         ([Attempt("a", "ok", "odd", 1, 1)], "has a reason"),
         ([Attempt("a", "no_face", "", 1, 0)], "has a reason"),
-        ([ATTEMPTS[1], ATTEMPTS[1]], "'a' stands twice"),
+        ([ATTEMPTS[1], ATTEMPTS[1]], "'a' appears twice"),
     ],
 )
 def test_rows_that_break_the_contract_are_refused(tmp_path, attempts, message):

@@ -95,7 +95,7 @@ def test_a_row_that_breaks_the_contract_is_refused_in_one_line(tmp_path, change,
 
 
 def test_a_key_stands_once(tmp_path):
-    with pytest.raises(ListingError, match="key 'a' stands twice"):
+    with pytest.raises(ListingError, match="key 'a' appears twice"):
         manifest.write(tmp_path / "manifest.parquet", [make_video("a"), make_video("a", path="b.mp4")])
 
 
@@ -122,7 +122,7 @@ HEADER = "key,dataset,path,bytes,label,identities,source_key,method,quality,spli
         ((HEADER + "a,folder,../a.mp4,3,real,a,,,,,\n").encode(), "video 'a': path '../a.mp4'"),
         ((HEADER + "a,folder,/a.mp4,3,real,a,,,,,\n").encode(), "video 'a': path '/a.mp4'"),
         ((HEADER + "a,folder,a\0.mp4,3,real,a,,,,,\n").encode(), "control characters|NUL"),
-        ((HEADER + "a,folder,a.mp4,3,real,a,,,,,\n" * 2).encode(), "key 'a' stands twice"),
+        ((HEADER + "a,folder,a.mp4,3,real,a,,,,,\n" * 2).encode(), "key 'a' appears twice"),
         ((HEADER + 'a,folder,"a.mp4,3,real,a,,,,,\n').encode(), "not a readable CSV"),
         ((HEADER + "a,folder," + "x" * 200_000 + ",3,real,a,,,,,\n").encode(), "not a readable CSV"),
     ],

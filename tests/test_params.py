@@ -19,7 +19,7 @@ def changed(params, name, value):
     for part in rest[:-1]:
         place = place[part]
     place[rest[-1]] = value
-    return parameters.parse(params, where="params.yaml")
+    return parameters.parse(params, parameters.Params, where="params.yaml")
 
 
 def test_the_file_of_the_repository_is_valid():
@@ -70,13 +70,13 @@ def test_ratio_and_a_count_of_fakes_contradict_each_other(params):
 def test_every_mistake_is_told_at_once(params):
     params["loss"]["gamma"], params["train"]["epochs"] = 2, -1
     with pytest.raises(ParamsError, match="loss.gamma.*; .*train.epochs"):
-        parameters.parse(params, where="params.yaml")
+        parameters.parse(params, parameters.Params, where="params.yaml")
 
 
 def test_a_missing_value_is_no_default(params):
     del params["loss"]["beta"]
     with pytest.raises(ParamsError, match="loss.beta: missing"):
-        parameters.parse(params, where="params.yaml")
+        parameters.parse(params, parameters.Params, where="params.yaml")
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_missing_value_is_no_default(params):
         (b"- 1\n", "the file: expected a section"),
         (b"a: [1\n", "not readable as YAML"),
         (b"\xff\xfe", "not readable as YAML"),
-        (b"a: 1\na: 2\n", "a: stands twice"),
-        (b"loss: {gamma: 1, gamma: 2}\n", "gamma: stands twice"),
+        (b"a: 1\na: 2\n", "a: appears twice"),
+        (b"loss: {gamma: 1, gamma: 2}\n", "gamma: appears twice"),
         (b"? [1, 2]\n: 3\n", "params.yaml: "),
         (b"a: !!python/object:os.system {}\n", "not readable as YAML"),
         (b"a: &a [*a]\n", "params.yaml: "),

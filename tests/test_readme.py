@@ -4,7 +4,6 @@ import json
 import re
 
 from conftest import ROOT
-
 from dualface.report.table import table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

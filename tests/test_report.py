@@ -18,6 +18,7 @@ from dualface.report.table import table
 from dualface.shards import write as shards_write
 
 STAGE = ROOT / "stages" / "report.py"
+MODEL = {"backbone": "resnet18", "frames": 8, "stride": 4, "input_size": 16}
 HOSTILE = "<script>alert('x')</script> \" & 鍵"
 PLOTS = {f"{plot}_{level}.csv" for plot in ("roc", "pr", "confusion") for level in ("video", "frame")} | {
     f"{plot}.png" for plot in ("roc", "pr", "scores", "confusion")
@@ -57,8 +58,8 @@ def fabricate(folder, *, fakes=4, reals=12, frames=20, perfect=False, lost=2):
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
     settings["report"]["resamples"] = 100
     (folder / "params.yaml").write_text(yaml.safe_dump(settings))
-    (folder / "history.csv").write_text("epoch,loss,val_video_auc,note\n1,0.7,0.6,\n2,0.5,0.8,a\n")
-    model = card.Card(settings, "ab" * 32, "0", 2, {"video": 0.5, "frame": 0.5}, {"a": {"b": 1}}, {}, "cd" * 32)
+    (folder / "history.csv").write_text("epoch,loss,val_video_auc,other\n1,0.7,0.6,0\n2,0.5,0.8,1\n")
+    model = card.Card(settings, "ab" * 32, "0", 2, {"video": 0.5, "frame": 0.5}, {"a": {"b": 1}}, MODEL, "cd" * 32)
     card.write(folder / "card.json", model)
     return folder
 

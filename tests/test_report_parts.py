@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from dualface.errors import DualfaceError, TableError
+from dualface.errors import DualfaceError
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.metrics.ranking import Ranked
-from dualface.report import content, examples, history, points, words
+from dualface.report import content, examples, points, words
 from dualface.scores import VideoScores
 from dualface.shards import write as shards_write
 from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack
+from dualface.split import Choice
 
 
 def video(key, label, score, frames=0, frame_label=None):
@@ -74,9 +75,23 @@ def figures(*, fakes, reals, found, alarms, width=0.1):
     return {
         "video": {"at_threshold": {"confusion": confusion}},
         "interval95": {"video": {"auc": {"low": 0.9 - width, "high": 0.9}}},
-        "counts": {"video": {"fake": fakes, "real": reals}},
+        "counts": {"video": {"fake": fakes, "real": reals}, "identities": fakes + reals, "seen_in_validation": 0},
         "coverage": {"set": {"fake": {"listed": fakes, "with_faces": fakes, "in_split": fakes, "scored": fakes}}},
     }
+
+
+def test_what_makes_the_evidence_weaker_is_told_first():
+    known = figures(fakes=5, reals=178, found=4, alarms=1)
+    known["counts"] |= {"identities": 9, "seen_in_validation": 3}
+    first, second = words.caveats(known)[:2]
+    assert "3 videos scored here also served as validation" in first
+    assert "183 videos show 9 people" in second
+
+
+def test_provenance_counts_people_and_videos_seen_before():
+    listed = [Video(key, "a", f"{key}.mp4", 1, 0, ("one", key)) for key in "pq"]
+    choices = [Choice("p", "val", 0), Choice("p", "test", 0), Choice("q", "test", 0)]
+    assert content.provenance({"p": 0, "q": 0}, choices, listed) == {"identities": 3, "seen_in_validation": 1}
 
 
 def test_few_fakes_are_told_in_words():
@@ -195,19 +210,3 @@ def test_coverage_counts_losses_and_choices_by_data_set_and_class():
 def test_a_split_of_other_videos_than_the_manifest_is_refused():
     with pytest.raises(DualfaceError, match="video 'x' is in the split, not in the manifest"):
         content.coverage([], [], chosen={"x": 1}, scored=set(), official="test")
-
-
-@pytest.mark.parametrize(
-    ("text", "words_"), [("loss\n1\n", "no column 'epoch'"), ("", "no column 'epoch'"), (None, "not found")]
-)
-def test_what_is_no_history_is_refused(tmp_path, text, words_):
-    if text is not None:
-        (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(TableError, match=words_):
-        history.read(tmp_path / "history.csv")
-
-
-def test_a_history_may_have_gaps(tmp_path):
-    (tmp_path / "history.csv").write_text("epoch,loss\n1,\n2,0.5\n3,none\n4\n")
-    read = history.read(tmp_path / "history.csv")
-    np.testing.assert_array_equal(read["loss"], [np.nan, 0.5, np.nan, np.nan])

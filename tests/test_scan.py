@@ -75,7 +75,7 @@ def test_notes_name_what_a_user_should_know(tmp_path):
     assert "1 videos of the test list are not there: Celeb-synthesis/id0_id1_0001.mp4" in notes
     assert "1 people are in more than one of its splits (id0)" in notes
     assert "there is no fake video" in notes
-    assert "1 of 3 video files are not part of it: Celeb-real/notes (1).mp4" in notes
+    assert "1 of 3 video files here were not listed: Celeb-real/notes (1).mp4" in notes
 
 
 def test_a_set_without_test_split_or_identities_says_so_and_what_is_empty(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,9 +11,8 @@ from dualface.scores import SCHEMA, VideoScores
 
 
 def video(key, label=1, score=0.75):
-    return VideoScores(
-        key, label, score, np.array([3, 5], np.int32), np.array([0, 1], np.uint8), np.array([0.25, 0.5], np.float32)
-    )
+    frame, frame_score = np.array([3, 5], np.int32), np.array([0.25, 0.5], np.float32)
+    return VideoScores(key, label, score, frame, np.array([0, label], np.uint8), frame_score)
 
 
 def test_scores_come_back(tmp_path):
@@ -22,6 +23,20 @@ def test_scores_come_back(tmp_path):
     assert first.frame.tolist() == [3, 5]
     assert first.frame_label.tolist() == [0, 1]
     assert first.frame_score.tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score": 1.5},
+        {"frame_score": np.array([0.5, np.nan], np.float32)},
+        {"frame": np.array([5, 3], np.int32)},
+        {"label": 0},
+    ],
+)
+def test_scores_that_break_the_contract_are_not_written(tmp_path, change):
+    with pytest.raises(TableError):
+        scores.write(tmp_path / "scores.parquet", [replace(video("a"), **change)])
 
 
 def test_a_video_level_row_has_no_frame(tmp_path):

@@ -34,7 +34,7 @@ def test_labels_of_one_split_come_by_key():
         (b"key,split,label\na,train,real,7\n", ":2: "),
         (b"key,split,label\na,train,maybe\n", ":2: label 'maybe'"),
         (b"key,split,label\na,dev,real\n", ":2: split 'dev'"),
-        (b"key,split,label\na,train,real\na,train,real\n", ":3: 'a' stands twice in train"),
+        (b"key,split,label\na,train,real\na,train,real\n", ":3: 'a' appears twice in train"),
         (b"key,split,label\na,train,real\na,val,fake\n", ":3: 'a' is real and fake"),
         (b"key,split,label\n../a,train,real\n", ":2: a key has"),
         (b"\xff\xfe\x00binary", "not a readable CSV"),

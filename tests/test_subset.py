@@ -21,7 +21,7 @@ def asked(**changes):
             content["subset"][section][entry] = value
         else:
             content["subset"][section] = value
-    return params.parse(content, where="params").subset
+    return params.parse(content, params.Params, where="params").subset
 
 
 def people_of(videos, choices, name):
@@ -97,7 +97,9 @@ def test_the_ratio_gives_the_counts_of_table_1(ratio, fakes):
     videos = [make_video(f"r{number}", split="train") for number in range(712)]
     videos += [make_video(f"f{number}", fake=True, split="train") for number in range(1424)]
     videos = with_test(videos)
-    choices, _ = subset.choose(videos, made_ok(videos), settings=asked(ratio=ratio, val__take_from="test"))
+    choices, _ = subset.choose(
+        videos, made_ok(videos), settings=asked(ratio=ratio, val__take_from="test", on_overlap="count")
+    )
     assert (count(choices)["train", REAL], count(choices)["train", FAKE]) == (712, fakes)
 
 
@@ -250,15 +252,16 @@ def test_a_person_in_two_splits_stops_unless_it_is_to_be_counted():
     assert counts["overlap_videos"] == 0
 
 
-def test_validation_may_serve_as_test_and_that_is_counted():
+def test_validation_may_serve_as_test_only_if_asked_and_that_is_counted():
     videos = official()
-    choices, counts = subset.choose(
-        videos, made_ok(videos), settings=asked(test__take_from="val", test__fake=2, val__fake=4)
-    )
+    same = {"test__take_from": "val", "test__fake": 2, "val__fake": 4}
+    with pytest.raises(SubsetError, match=r"in val and test .*on_overlap: count"):
+        subset.choose(videos, made_ok(videos), settings=asked(**same))
+    choices, counts = subset.choose(videos, made_ok(videos), settings=asked(**same, on_overlap="count"))
     test, val = split.of(choices, "test"), split.of(choices, "val")
     assert test.keys() < val.keys()
     assert counts["overlap_videos"] == 14
-    assert counts["overlap_identities"] == 0
+    assert counts["overlap_identities"] > 0
     assert counts["unused"] == {"real": 12, "fake": 6}
 
 

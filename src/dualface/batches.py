@@ -12,6 +12,8 @@ from torch.utils.data import Dataset
 from dualface import label as labels
 from dualface.shards.read import Shards
 
+ORDER, WINDOWS = 0, 1  # which of a seed's random streams
+
 
 def windows(count: int, *, frames: int, stride: int) -> list[list[np.ndarray]]:
     """Cut a video of `count` faces into windows, so that each face is in at least one.
@@ -34,22 +36,31 @@ def windows(count: int, *, frames: int, stride: int) -> list[list[np.ndarray]]:
     return [[np.arange(start + phase, min(start + length, count), step) for phase in range(step)] for start in starts]
 
 
-def deal(is_fake: np.ndarray, *, batch_size: int, both: bool, rng: np.random.Generator) -> list[list[int]]:
-    """Deal the videos of an epoch into batches.
+def count_batches(is_fake: np.ndarray, *, batch_size: int, both: bool) -> int:
+    """Count the batches of an epoch: as few as hold all videos and, with `both`, the repeats that they need."""
+    videos, fakes = len(is_fake), int(np.count_nonzero(is_fake))
+    count = math.ceil(videos / batch_size)
+    while both and max(fakes, count) + max(videos - fakes, count) > count * batch_size:
+        count += 1
+    return count
+
+
+def epoch_batches(is_fake: np.ndarray, *, batch_size: int, both: bool, rng: np.random.Generator) -> list[list[int]]:
+    """Divide the videos of an epoch into batches.
 
     Each video comes once. With `both`, each batch holds at least one video of each class (Sec. 4.4.5): both are
     spread evenly, and a class with fewer videos than there are batches has some of its videos repeated.
 
     Args:
-        is_fake: `(V,)` bool.
-        batch_size: videos in a batch, the last ones one fewer where they do not divide.
+        is_fake: `(V,)` bool; with `both`, of both classes.
+        batch_size: most videos in a batch; sizes differ by one at most. At least 2 with `both`.
         both: whether pairs of a fake and a real video are needed.
         rng: the order's randomness.
 
     Returns:
         Batches of video numbers below V.
     """
-    batches = math.ceil(len(is_fake) / batch_size)
+    batches = count_batches(is_fake, batch_size=batch_size, both=both)
     if not both:
         return [part.tolist() for part in np.array_split(rng.permutation(len(is_fake)), batches)]
     dealt: list[list[int]] = [[] for _ in range(batches)]
@@ -93,6 +104,7 @@ class TrainingWindows(Dataset[tuple[str, np.ndarray, np.ndarray]]):
     Attributes:
         shards: where the faces lie.
         keys: the videos, by number.
+        video_labels: their labels, 1 = FAKE.
         frames: faces in a window.
         stride: distance of neighbouring faces in a window.
         flip: whether half the windows are mirrored.
@@ -101,21 +113,26 @@ class TrainingWindows(Dataset[tuple[str, np.ndarray, np.ndarray]]):
 
     shards: Shards
     keys: list[str]
+    video_labels: list[int]
     frames: int
     stride: int
     flip: bool
     seed: int
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[str, np.ndarray, np.ndarray]:
-        """Return key, faces `(n, S, S, 3)` uint8 and labels `(n,)` uint8 of one window.
+        """Return key, faces `(n, S, S, 3)` uint8 and labels `(n,)` uint8 of one window, drawn from all of the video's.
 
-        A window comes from the video's first block: with stride 1, the first `frames` faces, as in the paper.
+        A fake's window holds a fake frame wherever one of its windows does: in a partial fake the others would
+        teach that the video is real, and leave a batch without its pairs.
         """
         epoch, number = item
-        rng = np.random.default_rng([self.seed, epoch, number])
+        rng = np.random.default_rng([self.seed, WINDOWS, epoch, number])
         track = self.shards.read(self.keys[number])
-        block = windows(len(track.index), frames=self.frames, stride=self.stride)[0]
-        chosen = block[int(rng.integers(len(block)))]
+        blocks = windows(len(track.index), frames=self.frames, stride=self.stride)
+        every = [window for block in blocks for window in block]
+        if self.video_labels[number] == labels.FAKE:
+            every = [window for window in every if track.labels[window].any()] or every
+        chosen = every[int(rng.integers(len(every)))]
         faces = track.faces[chosen]
         if self.flip and rng.random() < 0.5:
             faces = faces[:, :, ::-1]
@@ -123,7 +140,7 @@ class TrainingWindows(Dataset[tuple[str, np.ndarray, np.ndarray]]):
 
 
 class EpochSampler:
-    """Deals each epoch's batches for a DataLoader; `epoch` is set before each."""
+    """Gives each epoch's batches to a DataLoader; `epoch` is set before each."""
 
     def __init__(self, video_labels: list[int], *, batch_size: int, both: bool, seed: int) -> None:
         self._is_fake = np.array(video_labels) == labels.FAKE
@@ -132,13 +149,13 @@ class EpochSampler:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield lists of (epoch, video number)."""
-        rng = np.random.default_rng([self._seed, self.epoch])
-        for numbers in deal(self._is_fake, batch_size=self._batch_size, both=self._both, rng=rng):
+        rng = np.random.default_rng([self._seed, ORDER, self.epoch])
+        for numbers in epoch_batches(self._is_fake, batch_size=self._batch_size, both=self._both, rng=rng):
             yield [(self.epoch, number) for number in numbers]
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
-        return math.ceil(len(self._is_fake) / self._batch_size)
+        return count_batches(self._is_fake, batch_size=self._batch_size, both=self._both)
 
 
 def collate(items: list[tuple[str, np.ndarray, np.ndarray]]) -> Batch:

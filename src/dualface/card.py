@@ -10,6 +10,7 @@ from dualface import tables
 from dualface.errors import CheckpointError
 
 LEVELS = ("video", "frame")
+MODEL = {"backbone": str, "frames": int, "stride": int, "input_size": int}  # frames and stride: of a window
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MAX_BYTES = 2**20  # a card is a few kB; a file that claims to be one and is larger is not read
 
@@ -19,20 +20,20 @@ class Card:
     """The facts about one trained model.
 
     Attributes:
-        params: params.yaml as it was resolved for the training, section by section.
-        data: fingerprint of the training data, sha256 in hex.
-        code: version of dualface that trained it.
+        params: the sections of params.yaml that shaped the training, as they were.
+        data_sha256: fingerprint of the training and validation data: which videos, used for what, with what content.
+        version: of the dualface that trained it.
         epoch: the epoch whose weights were kept, counted from 1.
         thresholds: by level (`video`, `frame`), the P(fake) in [0, 1] from which on something is called FAKE;
             chosen on validation data.
         validation: the metrics of that epoch on validation data.
-        model: what is needed to rebuild the network (backbone, sizes).
+        model: what is needed to rebuild and use the network, the fields of `MODEL`.
         weights_sha256: digest of the weights file that belongs to this card.
     """
 
     params: dict[str, Any]
-    data: str
-    code: str
+    data_sha256: str
+    version: str
     epoch: int
     thresholds: dict[str, float]
     validation: dict[str, Any]
@@ -76,7 +77,7 @@ def read(path: Path) -> Card:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a valid JSON number")
 
 
 def _check(content: Any, *, where: str) -> None:  # noqa: ANN401
@@ -93,11 +94,17 @@ def _problem(content: Any) -> str | None:  # noqa: ANN401, PLR0911  (one return 
     for name in ("params", "thresholds", "validation", "model"):
         if not isinstance(content[name], dict):
             return f"{name} must be a mapping, is {content[name]!r}"
-    for name in ("data", "weights_sha256"):
+    for name in ("data_sha256", "weights_sha256"):
         if not isinstance(content[name], str) or not DIGEST.fullmatch(content[name]):
             return f"{name} must be 64 hex digits (sha256), is {content[name]!r}"
-    if not isinstance(content["code"], str) or not content["code"]:
-        return f"code must be a version, is {content['code']!r}"
+    if not isinstance(content["version"], str) or not content["version"]:
+        return f"version must be a text, is {content['version']!r}"
+    model = content["model"]
+    if model.keys() != MODEL.keys() or not all(
+        _is_number(model[name], kind) and model[name] not in ("", 0) for name, kind in MODEL.items()
+    ):
+        told = ", ".join(f"{name} ({kind.__name__})" for name, kind in MODEL.items())
+        return f"model must have {told}, has {model}"
     if not _is_number(content["epoch"], int) or content["epoch"] < 1:
         return f"epoch must be a whole number from 1, is {content['epoch']!r}"
     return _threshold_problem(content["thresholds"])

@@ -41,7 +41,7 @@ def load(folder: Path) -> tuple[DualNet, Card]:
         raise CheckpointError(f"{folder / WEIGHTS}: not found; it is written by `dvc repro train`") from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: not a safetensors file ({error}); run `dvc repro train`") from None
-    model = DualNet(str(card.model["backbone"]))
+    model = DualNet(card.model["backbone"])
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -25,10 +25,13 @@ class Device:
         return f"{self.torch}, {str(self.dtype).removeprefix('torch.')}"
 
 
-def pick() -> Device:
+def pick(*, threads: int) -> Device:
     """Choose the device: `DUALFACE_DEVICE` (cpu, cuda, cuda:1), else the first GPU, else the CPU.
 
     bfloat16 where the device has it in hardware, float32 elsewhere.
+
+    Args:
+        threads: of the computation on a CPU. More than there are idle cores is many times slower than one.
 
     Raises:
         DualfaceError: the variable names no device of this machine.
@@ -44,6 +47,7 @@ def pick() -> Device:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
+        torch.set_num_threads(threads)
         capable = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         fast = bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
     else:

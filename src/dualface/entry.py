@@ -25,7 +25,7 @@ def paths(description: str | None, **helps: str) -> argparse.Namespace:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run an entry; a mistake that the user can mend becomes one line and exit status 1."""
+    """Run an entry; an error that the user can fix becomes one line and exit status 1."""
     try:
         main()
     except DualfaceError as error:
@@ -49,7 +49,7 @@ def workers() -> int:
     """Return the number of processes: `DUALFACE_WORKERS`, else the cores that this process may use.
 
     Raises:
-        DualfaceError: the variable is no positive whole number.
+        DualfaceError: the variable is not a positive whole number.
     """
     text = os.environ.get("DUALFACE_WORKERS")
     if not text:

@@ -5,7 +5,7 @@ Each message says what, where and what to do about it, in one line: it is all th
 
 
 class DualfaceError(Exception):
-    """A mistake that the user can mend; shown as one line, without a traceback."""
+    """An error that the user can fix; shown as one line, without a traceback."""
 
 
 class ParamsError(DualfaceError):

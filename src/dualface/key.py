@@ -1,4 +1,4 @@
-"""The key of a video: one unique name that it bears in every table and shard."""
+"""The key of a video: one unique name, used for it in every table and shard."""
 
 import re
 

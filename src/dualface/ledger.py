@@ -9,7 +9,8 @@ import pyarrow as pa
 from dualface import tables
 from dualface.errors import TableError
 
-OUTCOMES = ("ok", "damaged", "too_few_faces", "no_face", "unreadable")
+WITH_FACES = ("ok", "damaged")  # these have a sample in the shards
+OUTCOMES = (*WITH_FACES, "too_few_faces", "no_face", "unreadable")
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -68,7 +69,7 @@ def counts(attempts: list[Attempt]) -> dict[str, int]:
 
 def _check(attempts: list[Attempt], *, where: str) -> None:
     if twice := [key for key, count in Counter(attempt.key for attempt in attempts).items() if count > 1]:
-        raise TableError(f"{where}: {twice[0]!r} stands twice; a video is attempted once")
+        raise TableError(f"{where}: {twice[0]!r} appears twice; a video is attempted once")
     for attempt in attempts:
         if attempt.outcome not in OUTCOMES:
             raise TableError(f"{where}: outcome {attempt.outcome!r} is not one of {', '.join(OUTCOMES)}")

@@ -122,7 +122,7 @@ def checked(videos: list[Video], *, where: str) -> list[Video]:
         if problem := _problem(video):
             raise ListingError(f"{where}: video {video.key!r}: {problem}")
         if video.key in seen:
-            raise ListingError(f"{where}: key {video.key!r} stands twice; keys are unique")
+            raise ListingError(f"{where}: key {video.key!r} appears twice; keys are unique")
         seen.add(video.key)
     return sorted(videos, key=lambda video: video.key)
 

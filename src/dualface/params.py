@@ -1,12 +1,12 @@
 """params.yaml as one frozen, strict model. It holds no defaults: each value stands in the file, once.
 
 A stage loads the whole file, so a mistake in any section is told before the first hour is spent. DVC follows
-the values themselves, section by section, so this module is no dependency of any stage.
+the values themselves, section by section, so no stage depends on this module.
 """
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -30,6 +30,7 @@ def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
 
 
 INFINITY = float("inf")
+File = TypeVar("File", bound=BaseModel)
 Share = Annotated[float, within(0, 1)]
 Count = Annotated[int, within(0, INFINITY)]
 Positive = Annotated[int, within(1, INFINITY)]
@@ -144,6 +145,29 @@ class Params(Section):
     report: ReportParams
 
 
+class DemoParams(Section):
+    """The demo set, as `dualface.demo.DemoPlan` takes it."""
+
+    seed: Count
+    identities: Positive
+    test_identities: Count
+    videos_per_identity: Count
+    fakes_per_video: Count
+    youtube_real: Count
+    frames: Positive
+    width: Positive
+    height: Positive
+    crf: Annotated[int, within(0, 51)]
+    strength: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    partial_share: Share
+
+
+class DemoFile(Section):
+    """data/demo/params.yaml."""
+
+    demo: DemoParams
+
+
 class _Loader(yaml.SafeLoader):
     """YAML as DVC reads and writes it: `1e-05` is a number, and a key stands once."""
 
@@ -152,13 +176,18 @@ class _Loader(yaml.SafeLoader):
         if len(mapping) < len(node.value):
             names = [key.value for key, _ in node.value]
             twice = next(name for name in names if names.count(name) > 1)
-            raise ParamsError(f"{twice}: stands twice (line {node.start_mark.line + 1} and on)")
+            raise ParamsError(f"{twice}: appears twice (line {node.start_mark.line + 1} and on)")
         return mapping
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+
+
+def load_demo(path: Path) -> DemoParams:
+    """Read and check the demo's own params.yaml. Raises ParamsError."""
+    return parse(_read(path), DemoFile, where=str(path)).demo
 
 
 def load(path: Path) -> Params:
@@ -168,21 +197,24 @@ def load(path: Path) -> Params:
         ParamsError: it is missing, no YAML, or a value is unknown, missing, of another type or out of range; the
             message names the value by its path in the file: `loss.gamma: expected 0 <= x <= 1, got 1.5`.
     """
+    return parse(_read(path), Params, where=str(path))
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the repository's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     except ParamsError as error:
         raise ParamsError(f"{path}: {error}") from None
-    return parse(content, where=str(path))
 
 
-def parse(content: Any, *, where: str) -> Params:  # noqa: ANN401
-    """Check what a params.yaml holds; `where` names it in messages. Raises ParamsError."""
+def parse(content: Any, model: type[File], *, where: str) -> File:  # noqa: ANN401
+    """Check what a file of parameters holds; `where` names it in messages. Raises ParamsError."""
     try:
-        return Params.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         raise ParamsError("; ".join(f"{where}: {_message(dict(one))}" for one in error.errors())) from None
 

@@ -147,4 +147,4 @@ def _rest_notes(source: Path, videos: list[Video]) -> list[str]:
         return []
     files = disk.video_files(source).keys()
     rest = sorted(files - {video.path for video in videos})
-    return [f"{len(rest)} of {len(files)} video files are not part of it: {disk.few(rest)}"] if rest else []
+    return [f"{len(rest)} of {len(files)} video files here were not listed: {disk.few(rest)}"] if rest else []

@@ -60,8 +60,6 @@ def read(path: Path) -> list[VideoScores]:
     """
     table = tables.read(path, SCHEMA, made_by="score")
     score = table["score"].to_numpy()
-    if not np.all((score >= 0) & (score <= 1)):
-        raise TableError(f"{path}: has scores that are not probabilities; run `dvc repro score`")
     label, keys = table["label"].to_numpy(), table["key"].to_pylist()
     level = table["frame"].is_null().to_numpy()
     frame = table["frame"].fill_null(-1).to_numpy()
@@ -74,14 +72,28 @@ def read(path: Path) -> list[VideoScores]:
         rows = slice(start + 1, end)
         if any(key != keys[start] for key in keys[rows]):
             raise TableError(f"{path}: rows of video {keys[start]!r} are not together; run `dvc repro score`")
-        one = VideoScores(keys[start], int(label[start]), float(score[start]), frame[rows], label[rows], score[rows])
-        videos.append(one)
+        videos.append(
+            VideoScores(keys[start], int(label[start]), float(score[start]), frame[rows], label[rows], score[rows])
+        )
+        _check(videos[-1], where=str(path))
     if len({video.key for video in videos}) != len(videos):
         raise TableError(f"{path}: a video has two scores of its own; run `dvc repro score`")
     return videos
 
 
+def _check(video: VideoScores, *, where: str) -> None:
+    """Raise TableError unless the scores are probabilities and the frames ascend, and no frame of a REAL is FAKE."""
+    score = np.append(video.frame_score, video.score)
+    if not np.all((score >= 0) & (score <= 1)):
+        raise TableError(f"{where}: scores of {video.key!r} are not probabilities; run `dvc repro score`")
+    if np.any(np.diff(video.frame) <= 0) or (not video.label and np.any(video.frame_label)):
+        raise TableError(
+            f"{where}: frames of {video.key!r} do not ascend, or a REAL video has a FAKE frame; run `dvc repro score`"
+        )
+
+
 def _rows(video: VideoScores) -> pa.Table:
+    _check(video, where="scores")
     count = len(video.frame) + 1
     columns = {
         "key": pa.array([video.key] * count, pa.string()),

@@ -41,20 +41,20 @@ def read(path: Path) -> list[Choice]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
             if missing := [name for name in COLUMNS if name not in (reader.fieldnames or COLUMNS)]:
-                raise TableError(f"{path}: column {missing[0]!r} is missing; `dvc repro subset` writes it anew")
+                raise TableError(f"{path}: column {missing[0]!r} is missing; `dvc repro subset` rewrites it")
             lines = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise TableError(f"{path}: not found; it is written by `dvc repro subset`") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path}: not a readable CSV file ({error}); `dvc repro subset` writes it anew") from None
+        raise TableError(f"{path}: not a readable CSV file ({error}); `dvc repro subset` rewrites it") from None
     if not lines:
-        raise TableError(f"{path}: lists no videos; `dvc repro subset` writes it anew")
+        raise TableError(f"{path}: lists no videos; `dvc repro subset` rewrites it")
     label_of: dict[str, int] = {}
     choices: dict[tuple[str, str], Choice] = {}
     for number, row in lines:
         choice = _parsed(row, where=f"{path}:{number}")
         if (choice.key, choice.split) in choices:
-            raise TableError(f"{path}:{number}: {choice.key!r} stands twice in {choice.split}")
+            raise TableError(f"{path}:{number}: {choice.key!r} appears twice in {choice.split}")
         if label_of.setdefault(choice.key, choice.label) != choice.label:
             raise TableError(f"{path}:{number}: {choice.key!r} is real and fake")
         choices[choice.key, choice.split] = choice

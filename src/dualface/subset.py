@@ -17,7 +17,7 @@ import numpy as np
 
 from dualface.errors import SubsetError
 from dualface.label import NAMES, REAL
-from dualface.ledger import Attempt
+from dualface.ledger import WITH_FACES, Attempt
 from dualface.manifest import Video
 from dualface.params import Counts, HeldOut, SubsetParams
 from dualface.split import SPLITS, Choice
@@ -63,7 +63,7 @@ def choose(videos: list[Video], attempts: list[Attempt], *, settings: SubsetPara
         }
     if problems:
         raise SubsetError(f"params.yaml asks for videos that are not there: {'; '.join(problems)}")
-    overlaps = _overlaps(chosen, sources, refuse=settings.on_overlap == "refuse")
+    overlaps = _overlaps(chosen, refuse=settings.on_overlap == "refuse")
     unused = [video for pool, members in pools.items() if pool not in sources.values() for video in members]
     kept = [Choice(video.key, split, video.label) for split in SPLITS for video in chosen[split]]
     lost = {"straddlers": _count(straddlers), "unused": _count(unused)}
@@ -180,8 +180,7 @@ def _usable(videos: list[Video], attempts: list[Attempt], *, damaged: bool) -> s
             f"the manifest has {len(videos)} videos and the ledger {len(attempts)} rows, and not of the same videos: "
             "they are of different runs; `dvc repro subset` brings both up to date"
         )
-    outcomes = ("ok", "damaged") if damaged else ("ok",)
-    return {attempt.key for attempt in attempts if attempt.outcome in outcomes}
+    return {one.key for one in attempts if one.outcome in WITH_FACES and (damaged or one.outcome != "damaged")}
 
 
 def _source(split: str, held: HeldOut) -> Pool:
@@ -219,24 +218,20 @@ def _drawn(listed: list[Video], usable: set[str], wanted: dict[str, int], *, see
     return drawn
 
 
-def _overlaps(chosen: dict[str, list[Video]], sources: dict[str, Pool], *, refuse: bool) -> dict[str, int]:
-    """Count videos and identities in two splits; raise SubsetError for identities if so asked.
-
-    Two splits that draw from one pool (val that serves as test, say) share videos by the user's own will.
-    """
+def _overlaps(chosen: dict[str, list[Video]], *, refuse: bool) -> dict[str, int]:
+    """Count videos and identities in two splits; raise SubsetError if so asked."""
     videos, people, told = set[str](), set[str](), []
     for first, second in combinations(SPLITS, 2):
         videos |= {video.key for video in chosen[first]} & {video.key for video in chosen[second]}
-        if sources[first] == sources[second]:
-            continue
         shared = _people(chosen[first]) & _people(chosen[second])
         people |= shared
         if shared:
-            told.append(f"{len(shared)} in {first} and {second} ({', '.join(sorted(shared)[:3])}...)")
+            names = ", ".join([*sorted(shared)[:3], *(["..."] if len(shared) > 3 else [])])
+            told.append(f"{len(shared)} in {first} and {second} ({names})")
     if told and refuse:
         raise SubsetError(
-            f"people are in two splits: {'; '.join(told)}. Where that is how the data set was published, accept it "
-            "with subset.on_overlap: count, and the metrics will say so"
+            f"people are in two splits: {'; '.join(told)}. Where the data set is so, or validation must serve as "
+            "test, accept it with subset.on_overlap: count; the metrics and the report will say so"
         )
     return {"overlap_videos": len(videos), "overlap_identities": len(people)}
 

@@ -18,21 +18,24 @@ from dualface.errors import TableError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it becomes `path` (file or folder) in one step.
+    """Give a temporary path beside `path`; on success it becomes `path`, file or folder.
 
-    An exception, a full disk or a kill leaves what was at `path` as it was: no half-written output is
-    ever taken for a whole one. Leftovers of a killed run are removed first.
+    An exception or a full disk leaves what was at `path` as it was, and at no moment is a half-written output
+    there: a kill leaves the old one, the new one or, between the two renames that a folder takes, none. Leftovers
+    of a killed run are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old.partial")
     remove(partial)
+    remove(old)
     try:
         yield partial
         if path.is_dir():
-            shutil.rmtree(path)
+            path.replace(old)
         partial.replace(path)
     finally:
         remove(partial)
+        remove(old)
 
 
 def remove(path: Path) -> None:

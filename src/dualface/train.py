@@ -1,6 +1,5 @@
 """Training: the dual-level network, the joint loss, and the epoch that ranks validation videos best."""
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +29,7 @@ class Fit:
     Attributes:
         state: the weights of the best epoch, on the CPU.
         epoch: that epoch, from 1.
+        input_size: side of the faces that it was trained on, px.
         thresholds: decision threshold on P(fake) for `video` and `frame`, chosen on validation at that epoch.
         validation: AUC of both levels at that epoch.
         history: a row per epoch.
@@ -37,6 +37,7 @@ class Fit:
 
     state: dict[str, Tensor] = field(default_factory=dict)
     epoch: int = 0
+    input_size: int = 0
     thresholds: dict[str, float] = field(default_factory=dict)
     validation: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
@@ -72,15 +73,17 @@ def fit(
         TrainingError: a class is missing, the batch is too small for pairs, or the loss is not finite.
     """
     _check(train_labels, val_labels, loss=loss, train=train)
-    torch.manual_seed(train.seed)
-    model = DualNet(train.backbone, weights=train.weights).to(memory_format=torch.channels_last).to(device.torch)
+    with torch.random.fork_rng():  # torch's layers know only the global generator
+        torch.manual_seed(train.seed)
+        model = DualNet(train.backbone, weights=train.weights)
+    model = model.to(memory_format=torch.channels_last).to(device.torch)
     sampler = EpochSampler(
         list(train_labels.values()), batch_size=train.batch_size, both=loss.alpha < 1, seed=train.seed
     )
-    loader = _loader(shards, list(train_labels), sampler, train=train, loaders=loaders)
+    loader = _loader(shards, train_labels, sampler, train=train, loaders=loaders)
     optimizer = torch.optim.Adam(model.parameters(), lr=train.learning_rate)
     scheduler = _schedule(optimizer, train, steps=train.epochs * len(sampler))
-    result, best = Fit(), -1.0
+    result, best = Fit(input_size=shards.read(next(iter(train_labels))).faces.shape[1]), -1.0
     for epoch in range(1, train.epochs + 1):
         sampler.epoch = epoch
         row = _epoch(model, loader, optimizer, scheduler, loss=loss, frames=train.frames, device=device)
@@ -91,7 +94,7 @@ def fit(
         rank = loss.beta * validation["video_auc"] + (1 - loss.beta) * validation["frame_auc"]
         if rank > best:
             best = rank
-            result.state = {name: tensor.cpu() for name, tensor in copy.deepcopy(model.state_dict()).items()}
+            result.state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
             result.epoch, result.validation = epoch, validation
             result.thresholds = {
                 "video": youden_threshold(*_video_level(scored)),
@@ -112,9 +115,17 @@ def _check(train_labels: dict[str, int], val_labels: dict[str, int], *, loss: Lo
 
 
 def _loader(
-    shards: Shards, keys: list[str], sampler: EpochSampler, *, train: TrainParams, loaders: int
+    shards: Shards, train_labels: dict[str, int], sampler: EpochSampler, *, train: TrainParams, loaders: int
 ) -> DataLoader[Any]:
-    data = TrainingWindows(shards, keys, frames=train.frames, stride=train.stride, flip=train.flip, seed=train.seed)
+    data = TrainingWindows(
+        shards,
+        keys=list(train_labels),
+        video_labels=list(train_labels.values()),
+        frames=train.frames,
+        stride=train.stride,
+        flip=train.flip,
+        seed=train.seed,
+    )
     return DataLoader(
         data,
         batch_sampler=sampler,
@@ -129,7 +140,9 @@ def _schedule(
     optimizer: torch.optim.Optimizer, train: TrainParams, *, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     if train.schedule == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=train.learning_rate, total_steps=steps)
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=train.learning_rate, total_steps=steps, cycle_momentum=False
+        )
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 

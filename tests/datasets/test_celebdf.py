@@ -52,7 +52,7 @@ def test_names_tell_label_people_and_source(tmp_path):
         ("Celeb-real/id1_0000.mp4", ":2: expected '1 PATH'"),
         ("1 ../Celeb-real/id1_0000.mp4", ":2: expected '1 PATH'"),
         ("1 Celeb-real/id1_0000.mp4\0", ":2: expected '1 PATH'"),
-        ("1 Celeb-real/id0_0003.mp4", ":2: .* stands twice"),
+        ("1 Celeb-real/id0_0003.mp4", ":2: .* appears twice"),
     ],
 )
 def test_a_test_list_that_cannot_be_right_is_refused_by_line(tmp_path, line, message):

@@ -147,6 +147,12 @@ def test_padding_does_not_reach_batch_normalisation():
     assert torch.equal(*states)
 
 
+def test_logits_keep_their_precision_under_autocast(small):
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = small(random_faces(3), torch.tensor([3]), frames=4)
+    assert logits.video.dtype == logits.frame.dtype == torch.float32
+
+
 def test_a_later_frame_does_not_change_an_earlier_score(small):
     faces = random_faces(6)
     with torch.inference_mode():

@@ -70,7 +70,17 @@ def no_json(members):
     members["json"] = b"{"
 
 
-@pytest.mark.parametrize("damage", [bomb, short, missing, pickled, huge, no_json])
+def flipped(members):
+    members["labels.npy"] = members["labels.npy"][:-1] + bytes([members["labels.npy"][-1] ^ 1])
+
+
+def test_a_sample_too_large_to_read_again_is_not_written(monkeypatch):
+    monkeypatch.setattr("dualface.shards.sample.MAX_FACE_BYTES", 1000)
+    with pytest.raises(ShardError, match=r"lower faces\.max_frames"):
+        encode(make_track("clip"))
+
+
+@pytest.mark.parametrize("damage", [flipped, bomb, short, missing, pickled, huge, no_json])
 def test_a_hostile_sample_is_refused_by_name(damage):
     members = encode(make_track("clip"))
     damage(members)

@@ -69,7 +69,7 @@ def test_list(root: Path) -> dict[str, int]:
     """Read the official test list: label (1 = FAKE) by path.
 
     Raises:
-        ListingError: it is missing, or a line has another form, contradicts its folder or stands twice.
+        ListingError: it is missing, or a line has another form, contradicts its folder or appears twice.
     """
     path = root / TEST_LIST
     try:
@@ -77,13 +77,13 @@ def test_list(root: Path) -> dict[str, int]:
     except FileNotFoundError:
         raise ListingError(f"{path}: not found; it comes with the set and says which videos are for testing") from None
     except UnicodeDecodeError:
-        raise ListingError(f"{path}: not a text file; take it anew from the set") from None
+        raise ListingError(f"{path}: not a text file; copy it again from the data set") from None
     labels: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():
             name, label = _line(line, where=f"{path}:{number}")
             if name in labels:
-                raise ListingError(f"{path}:{number}: {name} stands twice")
+                raise ListingError(f"{path}:{number}: {name} appears twice")
             labels[name] = label
     return labels
 

@@ -52,7 +52,7 @@ def _check(path: Path, root: Path) -> None:
     if not path.is_symlink():
         return
     if not path.exists():
-        raise ListingError(f"{path}: a link to {path.readlink()}, which is not there; mend or remove it")
+        raise ListingError(f"{path}: a link to {path.readlink()}, which is not there; fix or remove it")
     if not path.resolve().is_relative_to(root.resolve()):
         raise ListingError(
             f"{path}: a link that leads out of {root} (to {path.resolve()}), which is not followed; "

@@ -73,7 +73,7 @@ def _of_csv(path: Path) -> list[Video]:
     for number, row in rows:
         name, video = _row(row, path.parent, where=f"{path}:{number}")
         if name in lines:
-            raise ListingError(f"{path}:{number}: {name} stands twice (first in line {lines[name]})")
+            raise ListingError(f"{path}:{number}: {name} appears twice (first in line {lines[name]})")
         lines[name] = number
         if video is None:
             absent.append(f"{name} (line {number})")

@@ -8,7 +8,6 @@ number of workers.
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-from tqdm import tqdm
 
 from dualface import manifest
 from dualface.errors import DualfaceError, ListingError
@@ -29,6 +27,7 @@ from dualface.faces.extract import extract
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
+from dualface.progress import bar
 from dualface.shards.sample import FaceTrack
 
 IN_FLIGHT = 4
@@ -61,12 +60,11 @@ def results(videos: list[Video], *, data_root: Path | None, settings: FacesParam
         located(video, data_root)
     work = partial(attempt, data_root=data_root, settings=settings)
     outcomes: Counter[str] = Counter()
-    pause = 0.5 if sys.stderr.isatty() else 30  # seconds; a log file keeps every line
-    with tqdm(total=len(videos), desc="faces", unit="video", mininterval=pause, dynamic_ncols=True) as bar:
+    with bar("faces", unit="video", total=len(videos)) as shown:
         for result in in_order(work, videos, workers=max(1, min(workers, len(videos)))):
             outcomes[result.attempt.outcome] += 1
-            bar.set_postfix(outcomes, refresh=False)
-            bar.update()
+            shown.set_postfix(outcomes, refresh=False)
+            shown.update()
             yield result
 
 

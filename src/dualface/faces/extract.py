@@ -11,6 +11,7 @@ from dualface import video
 from dualface.errors import VideoUnreadable
 from dualface.faces import crop, track
 from dualface.faces.detect import Detect, largest
+from dualface.ledger import WITH_FACES
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def extract(
         detect: finds faces in a grey picture.
         input_size: S, side of a crop in pixels.
         crop_scale: side of a crop over the longer side of the detected box, before it is resized.
-        max_frames: the first so many faces are kept; None keeps all, and memory grows with the video.
+        max_frames: at most this many faces are kept, from the start; None keeps all, and memory grows with the video.
         min_faces: a video with fewer faces of its main person is `too_few_faces`.
 
     Raises:
@@ -71,7 +72,7 @@ def extract(
         return _without_faces("unreadable", reason, frames=0, input_size=input_size, meta={})
     meta = {"width": clip.width, "height": clip.height, "frames": clip.frames, "fps": clip.fps}
     outcome, reason = _judged(tracks, clip, min_faces=min_faces)
-    if outcome not in ("ok", "damaged"):
+    if outcome not in WITH_FACES:
         return _without_faces(outcome, reason, frames=clip.frames, input_size=input_size, meta=meta)
     return Extract(outcome, reason, clip.frames, *_arrays(tracks, max_frames), meta=meta)
 

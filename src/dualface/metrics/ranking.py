@@ -86,9 +86,9 @@ class Ranked:
 def check(score: np.ndarray, label: np.ndarray) -> None:
     """Raise DualfaceError unless there are scores in [0, 1] of both classes, one label each."""
     if score.ndim != 1 or score.shape != label.shape:
-        raise DualfaceError(f"metrics: scores {score.shape} and labels {label.shape} differ; give one label a score")
+        raise DualfaceError(f"metrics: scores {score.shape} and labels {label.shape} differ; give one label per score")
     if not np.all((score >= 0) & (score <= 1)):
-        raise DualfaceError("metrics: a score is no probability in [0, 1]; run `dvc repro score`")
+        raise DualfaceError("metrics: a score is not a probability in [0, 1]; run `dvc repro score`")
     fakes, reals = int(np.sum(label == 1)), int(np.sum(label == 0))
     if fakes + reals != len(label):
         raise DualfaceError("metrics: a label is neither 0 (REAL) nor 1 (FAKE)")

@@ -86,8 +86,8 @@ def free_of_threshold(curve: Curve) -> dict[str, float]:
         "auc": ranking.auc(curve),
         "ap": ranking.average_precision(curve),
         "eer": ranking.equal_error_rate(curve),
-        "tpr_at_fpr_1pct": ranking.tpr_at_fpr(curve, 0.01),
-        "tpr_at_fpr_01pct": ranking.tpr_at_fpr(curve, 0.001),
+        "tpr_at_fpr_1e-2": ranking.tpr_at_fpr(curve, 0.01),
+        "tpr_at_fpr_1e-3": ranking.tpr_at_fpr(curve, 0.001),
     }
 
 

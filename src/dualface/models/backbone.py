@@ -18,20 +18,21 @@ def resnet(name: str, *, weights: str) -> nn.Module:
 
     Args:
         name: a key of `FEATURES`.
-        weights: `none` for torchvision's random start, `imagenet` for its ImageNet weights (torchvision downloads
-            them, or finds them in its cache), else the path of a .safetensors file with torchvision's names.
+        weights: `none` for torchvision's random start, `imagenet` for its first ImageNet weights, those of the
+            paper's time (torchvision downloads them, or finds them in its cache), else the path of a .safetensors
+            file with torchvision's names.
 
     Returns:
         A module from `(N, 3, H, W)` float32 to `(N, FEATURES[name])`.
 
     Raises:
-        CheckpointError: the name is unknown, or the weights can't be had or do not fit.
+        CheckpointError: the name is unknown, or the weights can't be obtained or do not fit.
     """
     if name not in FEATURES:
         raise CheckpointError(f"backbone {name!r} is unknown; known: {', '.join(FEATURES)}")
     constructor = getattr(torchvision.models, name)
     try:
-        network: nn.Module = constructor(weights="DEFAULT" if weights == "imagenet" else None)
+        network: nn.Module = constructor(weights="IMAGENET1K_V1" if weights == "imagenet" else None)
     except OSError as error:
         raise CheckpointError(
             f"train.weights: ImageNet weights for {name} could not be downloaded ({error}); "

@@ -85,10 +85,14 @@ class DualNet(nn.Module):
         return features[torch.minimum(first[:, None] + time, last[:, None])]  # (B, T, D)
 
     def heads(self, features: Tensor) -> Logits:
-        """Turn `(B, T, D)` features into logits."""
-        hidden, _ = self.gru(features)  # (B, T, 256)
-        frame = self.frame_head(hidden).squeeze(-1)  # (B, T)
-        return Logits(self.video_head(self.pool(hidden)).squeeze(-1), frame)
+        """Turn `(B, T, D)` features into logits, in float32 also under autocast.
+
+        bfloat16 has 8 bits: scores would fall on a few hundred values, and ties hide the order that AUC measures.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            hidden, _ = self.gru(features.float())  # (B, T, 256)
+            frame = self.frame_head(hidden).squeeze(-1)  # (B, T)
+            return Logits(self.video_head(self.pool(hidden)).squeeze(-1), frame)
 
     @staticmethod
     def pool(hidden: Tensor) -> Tensor:

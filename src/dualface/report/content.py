@@ -8,11 +8,12 @@ import numpy as np
 
 from dualface import label as labels
 from dualface.errors import DualfaceError
-from dualface.ledger import Attempt
+from dualface.ledger import WITH_FACES, Attempt
 from dualface.manifest import Video
 from dualface.metrics.ranking import Curve
 from dualface.metrics.summary import Sample, summarise
 from dualface.scores import VideoScores
+from dualface.split import Choice
 
 DIGITS = 6  # of a figure in metrics.json: enough to compare, few enough to read in a diff
 
@@ -106,7 +107,7 @@ def coverage(
     """
     if unknown := sorted(chosen.keys() - {video.key for video in listed}):
         raise DualfaceError(f"video {unknown[0]!r} is in the split, not in the manifest; run `dvc repro subset`")
-    with_faces = {attempt.key for attempt in attempts if attempt.outcome in ("ok", "damaged")}
+    with_faces = {attempt.key for attempt in attempts if attempt.outcome in WITH_FACES}
     counts: dict[str, Any] = {}
     for video in sorted(listed, key=lambda video: video.dataset):
         if (video.split or "train") != official and video.key not in chosen:  # as the subset stage counts it
@@ -120,6 +121,13 @@ def coverage(
         row["in_split"] += video.key in chosen
         row["scored"] += video.key in scored
     return counts
+
+
+def provenance(chosen: Collection[str], choices: list[Choice], listed: list[Video]) -> dict[str, int]:
+    """Count what the scored videos share: `identities` seen in them, and how many are `seen_in_validation` too."""
+    people = {identity for video in listed if video.key in chosen for identity in video.identities}
+    validation = {choice.key for choice in choices if choice.split == "val"}
+    return {"identities": len(people), "seen_in_validation": len(validation & set(chosen))}
 
 
 def rounded(figures: Any) -> Any:  # noqa: ANN401

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from dualface import ledger
 from dualface.card import Card
+from dualface.label import FAKE, REAL
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.report import words
@@ -36,6 +37,7 @@ class Facts:
         attempts: the ledger.
         choices: the whole split.
         card: the model's card.
+        params: params.yaml, section by section.
     """
 
     split: str
@@ -45,6 +47,7 @@ class Facts:
     attempts: list[Attempt]
     choices: list[Choice]
     card: Card
+    params: dict[str, Any]
 
 
 def render(facts: Facts, *, charts: dict[str, str], examples: list[Example]) -> str:
@@ -84,7 +87,7 @@ def render(facts: Facts, *, charts: dict[str, str], examples: list[Example]) -> 
         splits=split_counts(facts.choices),
         card=facts.card,
         validation=list(flat(facts.card.validation)),
-        params={name: list(flat(section)) for name, section in facts.card.params.items()},
+        params={name: list(flat(section)) for name, section in facts.params.items()},
     )
 
 
@@ -92,8 +95,8 @@ def split_counts(choices: list[Choice]) -> dict[str, tuple[int, int]]:
     """Count real and fake videos by split."""
     return {
         name: (
-            sum(choice.split == name and choice.label == 0 for choice in choices),
-            sum(choice.split == name and choice.label == 1 for choice in choices),
+            sum(choice.split == name and choice.label == REAL for choice in choices),
+            sum(choice.split == name and choice.label == FAKE for choice in choices),
         )
         for name in SPLITS
     }

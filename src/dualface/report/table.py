@@ -33,7 +33,7 @@ def _row(metrics: dict[str, Any], level: str) -> tuple[str, ...]:
         _with(values["auc"], bounds["auc"]),
         f"{values['ap']:.3f}",
         f"{values['eer']:.3f}",
-        f"{values['tpr_at_fpr_1pct']:.3f}",
+        f"{values['tpr_at_fpr_1e-2']:.3f}",
         _with(decided["balanced_accuracy"], decided_bounds["balanced_accuracy"]),
         _with(decided["recall_fake"], decided_bounds["recall_fake"]),
         f"{decided['threshold']:.3f}",

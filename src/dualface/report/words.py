@@ -11,7 +11,8 @@ def caveats(figures: dict[str, Any]) -> list[str]:
     """Say what the test videos can't prove, from metrics.json alone; most important first."""
     counts = figures["counts"]["video"]
     confusion = figures["video"]["at_threshold"]["confusion"]
-    sentences = [_recall(counts["fake"], found=confusion["fake_called_fake"])]
+    sentences = _shared(figures["counts"])
+    sentences += [_recall(counts["fake"], found=confusion["fake_called_fake"])]
     sentences.append(_alarms(counts["real"], false=confusion["real_called_fake"]))
     auc = figures["interval95"]["video"]["auc"]
     if auc["low"] == auc["high"]:
@@ -38,6 +39,23 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
     return max(0.0, (centre - spread) / (1 + square)), min(1.0, (centre + spread) / (1 + square))
 
 
+def _shared(counts: dict[str, Any]) -> list[str]:
+    """Say in which way the scored videos are no fresh, independent evidence."""
+    sentences = []
+    if seen := counts["seen_in_validation"]:
+        sentences.append(
+            f"{_videos(seen)} scored here also served as validation: the epoch and the thresholds were chosen on"
+            " them, so these figures are better than new videos would give."
+        )
+    videos = counts["video"]["real"] + counts["video"]["fake"]
+    if counts["identities"] < videos:
+        sentences.append(
+            f"{_videos(videos)} show {counts['identities']:,} people: clips of one person are alike, and the intervals"
+            " take videos as independent."
+        )
+    return sentences
+
+
 def _recall(fakes: int, *, found: int) -> str:
     low, high = wilson(found, fakes)
     seen = f"{_videos(fakes, 'fake')}, of which {found} {'is' if found == 1 else 'are'} found at the stored threshold"
@@ -49,7 +67,7 @@ def _recall(fakes: int, *, found: int) -> str:
 def _alarms(reals: int, *, false: int) -> str:
     low, high = wilson(false, reals)
     seen = f"{_videos(reals, 'real')}, of which {false} {'is' if false == 1 else 'are'} called fake"
-    told = f"{seen}: the true false alarm rate lies between {100 * low:.1f} and {100 * high:.1f} % (95 %, Wilson)"
+    told = f"{seen}: the false-alarm rate lies between {100 * low:.1f} and {100 * high:.1f} % (95 %, Wilson)"
     blurred = [
         name for name, needed in (("1\N{NO-BREAK SPACE}%", 100), ("0.1\N{NO-BREAK SPACE}%", 1000)) if reals < needed
     ]

@@ -2,7 +2,6 @@
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,20 +40,16 @@ class Shards:
                 for member in tar:
                     key, dot, name = member.name.partition(".")
                     if not member.isfile() or not dot or not is_valid(key):
-                        raise ShardError(f"{path}: member {member.name!r} does not belong into a shard")
+                        raise ShardError(f"{path}: member {member.name!r} does not belong in a shard")
                     place = Place(path, member.offset_data, member.size)
                     if self._places.setdefault(key, {}).setdefault(name, place) is not place:
-                        raise ShardError(f"{path}: member {member.name!r} stands twice")
+                        raise ShardError(f"{path}: member {member.name!r} appears twice")
         except tarfile.TarError as error:
             raise ShardError(f"{path}: not a tar file ({error}); run `dvc repro --force faces`") from None
 
     def __contains__(self, key: str) -> bool:
         """Say whether there is a sample of this key."""
         return key in self._places
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self._places)
 
     def keys(self) -> list[str]:
         """Return all keys, sorted."""
@@ -79,14 +74,13 @@ class Shards:
                     members[name] = file.read(place.length)
         return members
 
-    def fingerprint(self, keys: list[str]) -> str:
-        """Return a sha256 over the keys and contents of samples, from the hashes that they carry."""
-        digest = hashlib.sha256()
-        for key in sorted(keys):
-            digest.update(f"{key} {content_hash(key, self._members(key, only='json'))}\n".encode())
-        return digest.hexdigest()
+    def fingerprint(self, uses: dict[str, str]) -> str:
+        """Return a sha256 over the keys, uses and contents of samples, from the hashes that they carry.
 
-    def stream(self, keys: list[str]) -> Iterator[FaceTrack]:
-        """Yield the samples of `keys` in that order, one in memory at a time."""
-        for key in keys:
-            yield self.read(key)
+        Args:
+            uses: what each sample is used for, in words, by key.
+        """
+        digest = hashlib.sha256()
+        for key, use in sorted(uses.items()):
+            digest.update(f"{key} {use} {content_hash(key, self._members(key, only='json'))}\n".encode())
+        return digest.hexdigest()

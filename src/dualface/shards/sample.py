@@ -52,14 +52,11 @@ def encode(track: FaceTrack) -> dict[str, bytes]:
     _check(track)
     delta = track.faces.copy()
     delta[1:] -= track.faces[:-1]  # uint8 wraps around: exact both ways
-    members = {f"{name}.npy": _npy(getattr(track, name)) for name in NPY_MEMBERS}
-    digest = hashlib.sha256(track.faces.tobytes())
-    for content in members.values():
-        digest.update(content)
-    header = {"shape": list(track.faces.shape), "sha256": digest.hexdigest(), "meta": track.meta}
+    members = {"faces.zst": zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(delta.tobytes())}
+    members |= {f"{name}.npy": _npy(getattr(track, name)) for name in NPY_MEMBERS}
+    header = {"shape": list(track.faces.shape), "sha256": _sha256(members), "meta": track.meta}
     members["json"] = json.dumps(header, sort_keys=True, ensure_ascii=False).encode()
-    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
-    return {"faces.zst": compressor.compress(delta.tobytes()), **members}
+    return members
 
 
 def content_hash(key: str, members: dict[str, bytes]) -> str:
@@ -82,6 +79,8 @@ def decode(key: str, members: dict[str, bytes]) -> FaceTrack:
     """
     try:
         header = json.loads(members["json"])
+        if header["sha256"] != _sha256(members):
+            raise ShardError(f"sample {key!r}: its content is not what was written; run `dvc repro --force faces`")
         count, side, width, channels = (int(length) for length in header["shape"])
         total = count * side * width * channels
         if min(count, side, width, channels) < 1 or total > MAX_FACE_BYTES:
@@ -96,6 +95,13 @@ def decode(key: str, members: dict[str, bytes]) -> FaceTrack:
         raise ShardError(f"sample {key!r}: broken ({error}); run `dvc repro --force faces`") from None
     _check(track)
     return track
+
+
+def _sha256(members: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in ("faces.zst", *(f"{name}.npy" for name in NPY_MEMBERS)):
+        digest.update(members[name])
+    return digest.hexdigest()
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -117,5 +123,10 @@ def _check(track: FaceTrack) -> None:
             raise ShardError(
                 f"sample {track.key!r}: {name} is {array.dtype}{array.shape}, expected {np.dtype(dtype)}{shape}"
             )
+    if track.faces.nbytes > MAX_FACE_BYTES:
+        raise ShardError(
+            f"sample {track.key!r}: {count} faces of {track.faces.shape[1]} px are over {MAX_FACE_BYTES >> 30} GiB; "
+            "lower faces.max_frames or faces.input_size"
+        )
     if count < 1 or np.any(np.diff(track.index) <= 0) or np.any(track.labels > 1):
         raise ShardError(f"sample {track.key!r}: no faces, frame numbers that do not ascend, or a label over 1")

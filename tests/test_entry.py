@@ -1,0 +1,62 @@
+import errno
+import json
+
+import pytest
+
+from dualface import entry
+from dualface.errors import DualfaceError, ParamsError
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ParamsError("params.yaml: loss.gamma: unknown"), "error: params.yaml: loss.gamma: unknown"),
+        (OSError(errno.ENOSPC, "No space left on device", "data/faces"), "error: data/faces: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "results"), "error: results: Permission denied"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_1(error, message):
+    with pytest.raises(SystemExit) as exit_:
+        entry.run(raising(error))
+    assert exit_.value.code == message  # Python prints a text to stderr and exits with 1
+
+
+def test_a_mistake_of_ours_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        entry.run(raising(ZeroDivisionError()))
+
+
+def test_an_interrupt_says_how_to_go_on(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        entry.run(raising(KeyboardInterrupt()))
+    assert exit_.value.code == 130
+    assert "dvc repro" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_workers_are_a_whole_number_from_1(monkeypatch, text):
+    monkeypatch.setenv("DUALFACE_WORKERS", text)
+    with pytest.raises(DualfaceError, match="DUALFACE_WORKERS"):
+        entry.workers()
+
+
+def test_workers_default_to_the_cores_at_hand(monkeypatch):
+    monkeypatch.delenv("DUALFACE_WORKERS", raising=False)
+    assert entry.workers() >= 1
+    monkeypatch.setenv("DUALFACE_WORKERS", "3")
+    assert entry.workers() == 3
+
+
+def test_json_is_written_whole_with_a_last_newline(tmp_path):
+    entry.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        entry.write_json(tmp_path / "a.json", {"b": float("nan")})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1, "a": "é"}
