@@ -13,7 +13,8 @@ PACKAGE = ROOT / "src" / "dualface"
 # From the ground up; a room imports only from floors below its own, or from within its own package.
 FLOORS = [
     {"errors", "key", "version", "progress", "__init__"},
-    {"label", "params", "tables", "device"},
+    {"label", "yaml12", "tables", "device"},
+    {"params"},
     {"entry"},
     {"manifest", "ledger", "split", "scores", "shards", "card", "history"},
     {"datasets", "video", "ingest", "subset", "batches", "models", "losses", "metrics", "demo"},
@@ -31,12 +32,13 @@ HOMES = {
     "torchvision": {"models"},
     "safetensors": {"models", "checkpoint"},
     "pydantic": {"params"},
+    "yaml": {"yaml12", "cli"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
 }
 # params.py holds no defaults, and DVC follows each value in params.yaml itself: the schema shapes no result.
 # Neither do the version, the words of an error, or a progress bar: a release would re-train every model.
-NO_DEPENDENCY = {f"src/dualface/{name}.py" for name in ("params", "version", "errors", "progress")}
+NO_DEPENDENCY = {f"src/dualface/{name}.py" for name in ("params", "yaml12", "version", "errors", "progress")}
 STAGES = ["ingest", "faces", "subset", "train", "score", "report"]
 
 
@@ -149,9 +151,16 @@ def test_each_path_of_a_command_is_a_dep_or_an_out():
             for part in ("deps", "outs", "metrics", "plots")
             for one in stage.get(part, [])
         }
-        paths = set(re.findall(r"--\w+ (\S+)", stage["cmd"]))
+        paths = set(re.findall(r"--\w+ (\S+)", stage["cmd"].split(" --values ")[0]))
         assert paths, name
         assert all(any(path == one or path.startswith(f"{one}/") for one in known) for path in paths), name
+
+
+@pytest.mark.parametrize(("stage", "sections"), [("faces", ["faces"]), ("train", ["loss", "train"])])
+def test_the_long_stages_carry_their_values_in_the_command(stage, sections):
+    """DVC records parameters after a run: without this, those edited meanwhile would be taken for the result's."""
+    values = " ".join(f"${{{section}}}" for section in sections)
+    assert pipeline()[stage]["cmd"].endswith(f" --values {values}")
 
 
 def keys(node: object) -> set[str]:

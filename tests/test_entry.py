@@ -1,5 +1,10 @@
 import errno
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +50,34 @@ def test_workers_are_a_whole_number_from_1(monkeypatch, text):
     monkeypatch.setenv("DUALFACE_WORKERS", text)
     with pytest.raises(DualfaceError, match="DUALFACE_WORKERS"):
         entry.workers()
+
+
+def test_a_stage_ends_with_the_dvc_that_runs_it(tmp_path):
+    """Its parent is killed: it must not go on writing beside the next run."""
+    stage = "from dualface import entry; import time; entry.run(lambda: time.sleep(60))"
+    shell = f"{sys.executable} -c '{stage}' & echo $! > pid; wait"
+    environment = {**os.environ, "DVC_STAGE": "train", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(["/bin/sh", "-c", shell], cwd=tmp_path, env=environment) as parent:
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+        child = int((tmp_path / "pid").read_text())
+        time.sleep(2)  # its imports
+        parent.kill()
+    wait_until(lambda: not is_running(child))
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_running(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{process}/stat").read_text().split()[2] if Path("/proc").is_dir() else True
 
 
 def test_workers_default_to_the_cores_at_hand(monkeypatch):

@@ -17,6 +17,7 @@ def test_every_outcome_is_counted_even_those_that_did_not_happen():
         "videos": 2,
         "ok": 1,
         "damaged": 0,
+        "no_fake_frame": 0,
         "too_few_faces": 0,
         "no_face": 1,
         "unreadable": 0,

@@ -1,4 +1,5 @@
 import csv
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -183,3 +184,15 @@ def test_frames_bear_the_label_of_the_video_unless_ranges_are_known():
     assert manifest.frame_labels(replace(fake, fake_ranges=((4, 5), (9, 10))), index).tolist() == [0, 1, 0, 1, 0]
     assert manifest.frame_labels(make_video("a"), index).tolist() == [0, 0, 0, 0, 0]
     assert manifest.frame_labels(fake, index).dtype == np.uint8
+
+
+def test_one_file_is_one_video():
+    listed = [make_video("a", path="a.mp4"), make_video("b", path="a.mp4", fake=True)]
+    with pytest.raises(ListingError, match=r"path 'a\.mp4' appears twice"):
+        manifest.checked(listed, where="here")
+
+
+def test_a_listing_that_is_no_file_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ListingError, match="not a file"):
+        manifest.read_listing(tmp_path / "pipe.csv")

@@ -1,9 +1,11 @@
 import re
 
 import pytest
+import ruamel.yaml
 import yaml
 
 from dualface import params as parameters
+from dualface import yaml12
 from dualface.errors import ParamsError
 from rows import ROOT, plain_params
 
@@ -92,7 +94,8 @@ def test_a_missing_value_is_no_default(params):
         (b"? [1, 2]\n: 3\n", "params.yaml: "),
         (b"a: !!python/object:os.system {}\n", "not readable as YAML"),
         (b"a: &a [*a]\n", "params.yaml: "),
-        (b"<<: 3\n", "not readable as YAML"),
+        (b"[" * 20_000, "not readable as YAML"),
+        (b"01: a\n1: b\n", "1: appears twice"),
     ],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
@@ -116,3 +119,62 @@ def test_no_key_has_a_name_that_dvc_leaves_out_of_its_run_cache_key():
     names = re.findall(r"^ *([a-z_0-9]+):|[{,] *([a-z_0-9]+):", (ROOT / "params.yaml").read_text(), re.MULTILINE)
     assert {"gamma", "take_from"} <= {name for pair in names for name in pair}
     assert not {"size", "nfiles"} & {name for pair in names for name in pair}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-4", 1e-4),
+        ("1e-05", 1e-5),
+        ("012", 12),
+        ("0o12", 10),
+        ("0x1F", 31),
+        ("1:30", "1:30"),
+        ("yes", "yes"),
+        ("off", "off"),
+        ("true", True),
+        ("~", None),
+        ("", None),
+        (".5", 0.5),
+        ("-3", -3),
+        ("2026-01-01", "2026-01-01"),
+        ("1_000", "1_000"),
+    ],
+)
+def test_yaml_is_read_as_dvc_reads_it(tmp_path, text, value):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {text}\n")
+    assert yaml12.read(path) == {"a": value}
+    theirs = ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_text())["a"]
+    assert str(theirs) == str(value) or text in ("2026-01-01", "1_000")
+
+
+def test_settings_that_cannot_go_together_are_refused_before_a_stage_runs():
+    params = plain_params()
+    params["train"]["batch_size"] = 1
+    with pytest.raises(ParamsError, match="no pairs for the AUC loss"):
+        parameters.parse(params, parameters.Params, where="params.yaml")
+    params["loss"]["alpha"], params["train"]["frames"] = 1, 1
+    with pytest.raises(ParamsError, match="one face"):
+        parameters.parse(params, parameters.Params, where="params.yaml")
+    params["train"]["frames"], params["faces"]["min_faces"] = 8, 10_000
+    with pytest.raises(ParamsError, match="more than max_frames keeps"):
+        parameters.parse(params, parameters.Params, where="params.yaml")
+
+
+def test_a_long_value_is_cut_in_the_message():
+    params = plain_params()
+    params["train"]["weights"] = 7
+    params["train"]["schedule"] = "x" * 1000
+    with pytest.raises(ParamsError) as caught:
+        parameters.parse(params, parameters.Params, where="params.yaml")
+    assert len(str(caught.value)) < 400
+
+
+def test_the_demos_own_file_is_checked_too(tmp_path):
+    demo = yaml.safe_load((ROOT / "data" / "demo" / "params.yaml").read_text())
+    assert parameters.load_demo(ROOT / "data" / "demo" / "params.yaml").frames == demo["demo"]["frames"]
+    demo["demo"]["frame"] = demo["demo"].pop("frames")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(demo))
+    with pytest.raises(ParamsError, match=r"demo\.frames: missing; .*demo\.frame: unknown"):
+        parameters.load_demo(tmp_path / "params.yaml")

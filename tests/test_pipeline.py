@@ -98,7 +98,7 @@ def test_raw_videos_become_a_report(house):
 def test_every_video_is_accounted_for(house):
     ledger = json.loads((house / "results/faces.json").read_text())
     videos = len(list((house / "data/demo/videos").rglob("*.mp4")))
-    outcomes = ("ok", "damaged", "too_few_faces", "no_face", "unreadable")
+    outcomes = ("ok", "damaged", "no_fake_frame", "too_few_faces", "no_face", "unreadable")
     assert ledger["videos"] == videos == sum(ledger[name] for name in outcomes)
 
 

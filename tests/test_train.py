@@ -102,11 +102,6 @@ def test_a_split_of_one_class_is_refused_with_its_numbers(world, split, only):
         run(world, **{split: labels})
 
 
-def test_a_batch_of_one_is_refused_when_pairs_are_needed(world):
-    with pytest.raises(TrainingError, match="batch_size"):
-        run(world, train={"batch_size": 1})
-
-
 def test_a_loss_that_is_not_finite_stops_with_the_videos(world, tmp_path):
     state = resnet18(weights=None).state_dict()
     state["conv1.weight"][0, 0, 0, 0] = float("nan")

@@ -22,8 +22,16 @@ def save(folder: Path, state: dict[str, torch.Tensor], card: Card) -> None:
     """Write `model.safetensors` and `card.json` into `folder`, both or none; the card gains the weights' sha256."""
     with tables.replacing(folder) as partial:
         partial.mkdir()
-        save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, partial / WEIGHTS)
+        _write({name: tensor.contiguous().cpu() for name, tensor in state.items()}, partial / WEIGHTS)
         cards.write(partial / CARD, replace(card, weights_sha256=_sha256(partial / WEIGHTS)))
+
+
+def _write(state: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        save_file(state, path)
+    except SafetensorError as error:  # its own word for a full disk
+        raise CheckpointError(f"{path}: could not be written ({error}); the old model is still there") from None
+    path.chmod(0o644)  # safetensors lets only its owner read it
 
 
 def load(folder: Path) -> tuple[DualNet, Card]:

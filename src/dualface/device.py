@@ -39,6 +39,8 @@ def pick(*, threads: int) -> Device:
     name = os.environ.get("DUALFACE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps", "xpu"):
+            raise RuntimeError(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError):
         raise DualfaceError(

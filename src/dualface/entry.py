@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,17 @@ def paths(description: str | None, **helps: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     for name, text in helps.items():
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH", help=text)
+    # The values stand in the command so that DVC sees when params.yaml was changed while the stage ran: it
+    # records the parameters after the run. They are read from the file, here as everywhere.
+    parser.add_argument("--values", nargs=argparse.REMAINDER, help="the values, for DVC to compare; last of all")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH", help="the parameters")
     return parser.parse_args()
 
 
 def run(main: Callable[[], None]) -> None:
     """Run an entry; an error that the user can fix becomes one line and exit status 1."""
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         main()
     except DualfaceError as error:
@@ -37,6 +44,13 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted: nothing half-written was kept; `dvc repro` runs this stage again\n")
         sys.exit(130)
+
+
+def _leave_with_parent(parent: int) -> None:
+    """End this process soon after its parent: a DVC that was killed must not leave a stage writing on."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def data_root() -> Path | None:

@@ -10,7 +10,7 @@ from dualface import tables
 from dualface.errors import TableError
 
 WITH_FACES = ("ok", "damaged")  # these have a sample in the shards
-OUTCOMES = (*WITH_FACES, "too_few_faces", "no_face", "unreadable")
+OUTCOMES = (*WITH_FACES, "no_fake_frame", "too_few_faces", "no_face", "unreadable")
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -29,7 +29,8 @@ class Attempt:
     Attributes:
         key: the video's key.
         outcome: `ok`: its faces are in the shards. `damaged`: they are, but part of the video did not decode.
-            `too_few_faces`, `no_face`, `unreadable`: it has no sample in the shards.
+            `no_fake_frame`: a fake of which no kept frame is fake: it would teach that it is real. This one,
+            `too_few_faces`, `no_face` and `unreadable` have no sample in the shards.
         reason: what went wrong, in words; empty for `ok`.
         frames: frames that were decoded (not what the container claims).
         faces: faces that were kept.

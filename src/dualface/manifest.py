@@ -100,6 +100,8 @@ def read_listing(path: Path) -> list[Video]:
     """
     try:
         # Spreadsheets put a byte order mark first; utf-8-sig takes it off.
+        if path.exists() and not path.is_file():
+            raise ListingError(f"{path}: not a file; a listing is a CSV that `dualface scan DATASET ROOT` writes")
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             missing = [field.name for field in fields(Video) if field.name not in (reader.fieldnames or [])]
@@ -117,13 +119,16 @@ def read_listing(path: Path) -> list[Video]:
 
 def checked(videos: list[Video], *, where: str) -> list[Video]:
     """Return the rows sorted by key, or raise ListingError naming the first that breaks the contract."""
-    seen: set[str] = set()
+    seen, paths = set[str](), set[str]()
     for video in videos:
         if problem := _problem(video):
             raise ListingError(f"{where}: video {video.key!r}: {problem}")
         if video.key in seen:
             raise ListingError(f"{where}: key {video.key!r} appears twice; keys are unique")
+        if video.path in paths:
+            raise ListingError(f"{where}: path {video.path!r} appears twice; a file is one video")
         seen.add(video.key)
+        paths.add(video.path)
     return sorted(videos, key=lambda video: video.key)
 
 
@@ -137,14 +142,11 @@ def locate(video: Video, data_root: Path | None) -> Path:
     Raises:
         ListingError: the path is under the data root and none is set, or a link leads out of that root.
     """
-    if video.path.startswith("./"):
-        root = Path()
-    elif data_root is None:
+    root = Path() if video.path.startswith("./") else data_root
+    if root is None:
         raise ListingError(
             f"{video.path} lies under the data root, and none is set: export DUALFACE_DATA=the folder that was scanned"
         )
-    else:
-        root = data_root
     path = root / video.path
     # Not Path.resolve: up to Python 3.12 it raises RuntimeError on a ring of links.
     if not Path(os.path.realpath(path)).is_relative_to(root.resolve()):

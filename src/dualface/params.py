@@ -4,21 +4,20 @@ A stage loads the whole file, so a mistake in any section is told before the fir
 the values themselves, section by section, so no stage depends on this module.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from dualface import yaml12
 from dualface.errors import ParamsError
 
 
 def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
     """Make a check for `low <= x <= high`, or `low < x <= high` with `above`."""
     sign = "<" if above else "<="
-    upper = "" if high == float("inf") else f" <= {high:g}"
+    upper = "" if high >= 2**31 - 1 else f" <= {high:g}"
     rule = f"{low:g} {sign} x{upper}"
 
     def check(value: float) -> float:
@@ -29,11 +28,13 @@ def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
     return AfterValidator(check)
 
 
+LETTERS = 80  # of a value in a message
 INFINITY = float("inf")
 File = TypeVar("File", bound=BaseModel)
 Share = Annotated[float, within(0, 1)]
-Count = Annotated[int, within(0, INFINITY)]
-Positive = Annotated[int, within(1, INFINITY)]
+Count = Annotated[int, within(0, 2**31 - 1)]
+Positive = Annotated[int, within(1, 2**31 - 1)]
+Length = Annotated[int, within(1, 100_000)]  # of something that must fit into memory
 
 
 class Section(BaseModel):
@@ -52,11 +53,18 @@ class FacesParams(Section):
     """How faces are cut out of the videos."""
 
     input_size: Annotated[int, within(16, 1024)]
-    max_frames: Positive
-    min_faces: Positive
+    max_frames: Length
+    min_faces: Length
     crop_scale: Annotated[float, within(1, 3)]
     upsample: Annotated[int, within(0, 3)]
     shard_megabytes: Positive
+
+    @model_validator(mode="after")
+    def _enough_are_kept(self) -> Self:
+        if self.min_faces > self.max_frames:
+            text = f"min_faces: {self.min_faces} is more than max_frames keeps ({self.max_frames})"
+            raise PydanticCustomError("conflict", "{text}", {"text": text})
+        return self
 
 
 class Counts(Section):
@@ -111,10 +119,10 @@ class TrainParams(Section):
     seed: Count
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
     weights: Annotated[str, Field(min_length=1)]
-    frames: Positive
-    stride: Positive
+    frames: Length
+    stride: Length
     epochs: Positive
-    batch_size: Positive
+    batch_size: Length
     learning_rate: Annotated[float, within(0, 1, above=True)]
     schedule: Literal["constant", "one_cycle"]
     flip: bool
@@ -144,6 +152,16 @@ class Params(Section):
     score: ScoreParams
     report: ReportParams
 
+    @model_validator(mode="after")
+    def _there_are_pairs(self) -> Self:
+        if self.loss.alpha < 1 and self.train.batch_size < 2:
+            text = "train.batch_size: 1 leaves no pairs for the AUC loss; give 2 or more, or loss.alpha: 1"
+            raise PydanticCustomError("conflict", "{text}", {"text": text})
+        if self.train.frames * self.train.batch_size < 2:
+            text = "train.frames: 1 with batch_size: 1 gives batch normalisation one face; give one of them 2 or more"
+            raise PydanticCustomError("conflict", "{text}", {"text": text})
+        return self
+
 
 class DemoParams(Section):
     """The demo set, as `dualface.demo.DemoPlan` takes it."""
@@ -168,26 +186,9 @@ class DemoFile(Section):
     demo: DemoParams
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as DVC reads and writes it: `1e-05` is a number, and a key stands once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) < len(node.value):
-            names = [key.value for key, _ in node.value]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ParamsError(f"{twice}: appears twice (line {node.start_mark.line + 1} and on)")
-        return mapping
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
 def load_demo(path: Path) -> DemoParams:
     """Read and check the demo's own params.yaml. Raises ParamsError."""
-    return parse(_read(path), DemoFile, where=str(path)).demo
+    return parse(yaml12.read(path), DemoFile, where=str(path)).demo
 
 
 def load(path: Path) -> Params:
@@ -197,18 +198,7 @@ def load(path: Path) -> Params:
         ParamsError: it is missing, no YAML, or a value is unknown, missing, of another type or out of range; the
             message names the value by its path in the file: `loss.gamma: expected 0 <= x <= 1, got 1.5`.
     """
-    return parse(_read(path), Params, where=str(path))
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: not found; run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    except ParamsError as error:
-        raise ParamsError(f"{path}: {error}") from None
+    return parse(yaml12.read(path), Params, where=str(path))
 
 
 def parse(content: Any, model: type[File], *, where: str) -> File:  # noqa: ANN401
@@ -221,7 +211,8 @@ def parse(content: Any, model: type[File], *, where: str) -> File:  # noqa: ANN4
 
 def _message(error: dict[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "the file"
-    got = error["input"]
+    got = str(error["input"]) if isinstance(error["input"], bool | int | float) else repr(error["input"])
+    got = got if len(got) <= LETTERS else f"{got[:LETTERS]}..."
     match error["type"]:
         case "extra_forbidden":
             return f"{place}: unknown"
@@ -230,8 +221,8 @@ def _message(error: dict[str, Any]) -> str:
         case "conflict":
             return f"{place}: {error['msg']}"
         case "model_type":
-            return f"{place}: expected a section with keys, got {got!r}"
+            return f"{place}: expected a section with keys, got {got}"
         case "literal_error":
-            return f"{place}: expected one of {error['ctx']['expected']}, got {got!r}"
+            return f"{place}: expected one of {error['ctx']['expected']}, got {got}"
         case _:
-            return f"{place}: {error['msg'].replace('Input should be', 'expected')}, got {got!r}"
+            return f"{place}: {error['msg'].replace('Input should be', 'expected')}, got {got}"

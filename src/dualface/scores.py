@@ -85,7 +85,7 @@ def _check(video: VideoScores, *, where: str) -> None:
     """Raise TableError unless the scores are probabilities and the frames ascend, and no frame of a REAL is FAKE."""
     score = np.append(video.frame_score, video.score)
     if not np.all((score >= 0) & (score <= 1)):
-        raise TableError(f"{where}: scores of {video.key!r} are not probabilities; run `dvc repro score`")
+        raise TableError(f"{where}: scores of {video.key!r} are not probabilities; train again")
     if np.any(np.diff(video.frame) <= 0) or (not video.label and np.any(video.frame_label)):
         raise TableError(
             f"{where}: frames of {video.key!r} do not ascend, or a REAL video has a FAKE frame; run `dvc repro score`"

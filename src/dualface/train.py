@@ -70,9 +70,9 @@ def fit(
         progress: called after each epoch with its row of the history.
 
     Raises:
-        TrainingError: a class is missing, the batch is too small for pairs, or the loss is not finite.
+        TrainingError: a class is missing, or the loss is not finite.
     """
-    _check(train_labels, val_labels, loss=loss, train=train)
+    _check(train_labels, val_labels)
     with torch.random.fork_rng():  # torch's layers know only the global generator
         torch.manual_seed(train.seed)
         model = DualNet(train.backbone, weights=train.weights)
@@ -103,15 +103,13 @@ def fit(
     return result
 
 
-def _check(train_labels: dict[str, int], val_labels: dict[str, int], *, loss: LossParams, train: TrainParams) -> None:
+def _check(train_labels: dict[str, int], val_labels: dict[str, int]) -> None:
     for name, split in (("train", train_labels), ("val", val_labels)):
         fakes = sum(label == labels.FAKE for label in split.values())
         if not 0 < fakes < len(split):
             raise TrainingError(
                 f"split {name!r} holds {len(split) - fakes} real and {fakes} fake videos; both classes are needed"
             )
-    if loss.alpha < 1 and train.batch_size < 2:
-        raise TrainingError("train.batch_size: 1 leaves no pairs for the AUC loss; give 2 or more, or loss.alpha: 1")
 
 
 def _loader(

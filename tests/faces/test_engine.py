@@ -6,6 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clips import picture, write_clip
@@ -13,6 +14,7 @@ from conftest import make_track
 from dualface import ledger
 from dualface.errors import DualfaceError, ListingError
 from dualface.faces import engine
+from dualface.faces.extract import Extract
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
@@ -164,3 +166,18 @@ def wait_for(path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return int(path.read_text())
+
+
+def test_a_fake_without_a_fake_frame_is_a_row_and_no_sample(tmp_path, monkeypatch):
+    clip = tmp_path / "a.mp4"
+    write_clip(clip, [picture()] * 3)
+    faces = np.zeros((3, 32, 32, 3), np.uint8)
+    found = Extract("ok", "", 3, faces, np.arange(3, dtype=np.int32), np.zeros((3, 4), np.int32), {})
+    monkeypatch.setattr(engine, "extract", lambda *_, **__: found)
+    partly, beyond = (
+        engine.attempt(video(clip, label=1, ranges=ranges), data_root=tmp_path, settings=SETTINGS)
+        for ranges in (((2, 9),), ((5000, 6000),))
+    )
+    assert partly.track.labels.tolist() == [0, 0, 1]
+    assert (beyond.attempt.outcome, beyond.track) == ("no_fake_frame", None)
+    assert "5000:6000" in beyond.attempt.reason

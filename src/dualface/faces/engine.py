@@ -109,6 +109,10 @@ def attempt(video: Video, *, data_root: Path | None, settings: FacesParams) -> R
     if not len(found.faces):
         return Result(row, None)
     labels = manifest.frame_labels(video, found.index)
+    if video.label and not labels.any():
+        ranges = " ".join(f"{start}:{end}" for start, end in video.fake_ranges or ())
+        reason = f"none of its {len(found.faces)} faces is in its fake frames {ranges}; raise faces.max_frames?"
+        return Result(Attempt(video.key, "no_fake_frame", reason, frames=found.frames, faces=0), None)
     return Result(row, FaceTrack(video.key, found.faces, found.index, found.boxes, labels, found.meta))
 
 

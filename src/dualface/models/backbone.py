@@ -45,10 +45,10 @@ def resnet(name: str, *, weights: str) -> nn.Module:
 
 
 def _load(network: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"train.weights: {path}: no such file (or give `none` or `imagenet`)")
     try:
         state = load_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"train.weights: {path}: no such file (or give `none` or `imagenet`)") from None
     except SafetensorError as error:
         raise CheckpointError(f"train.weights: {path}: not a safetensors file ({error})") from None
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}

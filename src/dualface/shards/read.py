@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dualface.errors import ShardError
 from dualface.key import is_valid
-from dualface.shards.sample import FaceTrack, content_hash, decode
+from dualface.shards.sample import MEMBERS, FaceTrack, content_hash, decode
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Shards:
             with tarfile.open(path, mode="r:") as tar:
                 for member in tar:
                     key, dot, name = member.name.partition(".")
-                    if not member.isfile() or not dot or not is_valid(key):
+                    if not member.isfile() or not dot or not is_valid(key) or name not in MEMBERS:
                         raise ShardError(f"{path}: member {member.name!r} does not belong in a shard")
                     place = Place(path, member.offset_data, member.size)
                     if self._places.setdefault(key, {}).setdefault(name, place) is not place:

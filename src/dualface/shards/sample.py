@@ -20,6 +20,7 @@ from dualface.errors import ShardError
 MAX_FACE_BYTES = 2**32  # a sample that claims more is refused before anything is unpacked
 ZSTD_LEVEL = 3
 NPY_MEMBERS = ("index", "boxes", "labels")
+MEMBERS = {"faces.zst", "json", *(f"{name}.npy" for name in NPY_MEMBERS)}
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,15 @@ def decode(key: str, members: dict[str, bytes]) -> FaceTrack:
         total = count * side * width * channels
         if min(count, side, width, channels) < 1 or total > MAX_FACE_BYTES:
             raise ShardError(f"sample {key!r}: impossible shape {header['shape']}")
+        if zstandard.frame_content_size(members["faces.zst"]) != total:  # or it would unpack whatever it holds
+            raise ShardError(f"sample {key!r}: faces are not of the shape {header['shape']}")
         raw = zstandard.ZstdDecompressor().decompress(members["faces.zst"], max_output_size=total)
         delta = np.frombuffer(raw, dtype=np.uint8).reshape(count, side, width, channels)
-        arrays = {name: np.load(io.BytesIO(members[f"{name}.npy"]), allow_pickle=False) for name in NPY_MEMBERS}
+        arrays = {name: _array(members[f"{name}.npy"]) for name in NPY_MEMBERS}
         track = FaceTrack(key, np.cumsum(delta, axis=0, dtype=np.uint8), **arrays, meta=header["meta"])
     except KeyError as error:
         raise ShardError(f"sample {key!r}: member {error} is missing; run `dvc repro --force faces`") from None
-    except (ValueError, TypeError, zstandard.ZstdError, EOFError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError, EOFError, zstandard.ZstdError) as error:
         raise ShardError(f"sample {key!r}: broken ({error}); run `dvc repro --force faces`") from None
     _check(track)
     return track
@@ -102,6 +105,12 @@ def _sha256(members: dict[str, bytes]) -> str:
     for name in ("faces.zst", *(f"{name}.npy" for name in NPY_MEMBERS)):
         digest.update(members[name])
     return digest.hexdigest()
+
+
+def _array(content: bytes) -> np.ndarray:
+    # np.load would also open zip files and pickles.
+    array: np.ndarray = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def _npy(array: np.ndarray) -> bytes:
