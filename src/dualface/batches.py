@@ -21,6 +21,8 @@ def windows(count: int, *, frames: int, stride: int) -> list[list[np.ndarray]]:
     A window holds up to `frames` faces, every `stride`-th; `stride` windows with different first faces cover a
     block of `frames * stride` faces. A longer video takes several blocks, the last one moved back so that it is
     full. A shorter video takes the smallest stride that covers it.
+    Differs from the paper: it takes the first 300 faces and no others. That is the one window of 300 frames at
+    stride 1 where `faces.max_frames` is 300.
 
     Args:
         count: faces in the video, from 1.

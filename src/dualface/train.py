@@ -56,8 +56,9 @@ def fit(
 ) -> Fit:
     """Train a detector.
 
+    Differs from the paper: its published code evaluates the test set every epoch; here the test split plays no part.
     Best is the epoch with the highest `beta * video AUC + (1 - beta) * frame AUC` on validation: the levels
-    count as they do in the loss. The test split plays no part.
+    count as they do in the loss.
 
     Args:
         shards: where the faces lie.

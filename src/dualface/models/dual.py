@@ -76,8 +76,8 @@ class DualNet(nn.Module):
     def repeat_last(features: Tensor, lengths: Tensor, *, frames: int) -> Tensor:
         """Lay out `(F, D)` features as `(B, T, D)`; a shorter video repeats its last face (Sec. 4.2.1).
 
-        The features are repeated instead of the faces: the same values, without their cost, and batch
-        normalisation sees each face once.
+        Differs from the paper: the features are repeated instead of the faces. They have the same values without
+        the cost, and batch normalisation sees each face once. Repeated frames are in no loss and no metric.
         """
         last = lengths.cumsum(0) - 1  # (B,) row of each video's last face
         first = last - lengths + 1
