@@ -136,19 +136,24 @@ def test_frames_get_their_own_labels_and_the_bytes_do_not_depend_on_the_workers(
 def test_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path):
     script = tmp_path / "stage.py"
     script.write_text(
-        "import time\nfrom functools import partial\nfrom pathlib import Path\n"
+        "import signal\nfrom functools import partial\nfrom pathlib import Path\n"
         "from test_engine import named, hang\nfrom dualface import entry\nfrom dualface.faces import engine\n"
         f"work = partial(hang, log=Path({str(tmp_path)!r}))\n"
         "def main():\n    list(engine.in_order(work, named('a', 'b'), workers=2))\n"
-        "if __name__ == '__main__':\n    entry.run(main)\n"
+        # A shell that runs the tests in the background makes them ignore the signal.
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    entry.run(main)\n"
     )
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "faces")])
-    child = subprocess.Popen(
-        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True
-    )
-    pids = [wait_for(tmp_path / key) for key in "ab"]
-    child.send_signal(signal.SIGINT)
-    _, stderr = child.communicate(timeout=20)
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            pids = [wait_for(tmp_path / key) for key in "ab"]
+            child.send_signal(signal.SIGINT)
+            _, stderr = child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode == 130
     assert "Traceback" not in stderr
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
