@@ -30,10 +30,11 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.run: pyproject.toml requirements.lock $(VENV)/.python
-	python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	@echo "setting up $(VENV), once: several GB of packages, some minutes"
+	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
 	@git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 	@touch $@
 
 $(VENV)/.test: pyproject.toml requirements.lock $(VENV)/.run
-	python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
+	@python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
 	@touch $@

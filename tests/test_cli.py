@@ -120,7 +120,7 @@ def test_the_version_is_that_of_the_package(call):
     assert call("--version") == (0, f"dualface {VERSION}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [(), ("sing",), ("scan",), ("scan", "dfdc", "x")])
+@pytest.mark.parametrize("arguments", [("sing",), ("scan",), ("scan", "dfdc", "x")])
 def test_wrong_usage_exits_with_two(call, arguments):
     assert call(*arguments)[0] == 2
 

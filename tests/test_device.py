@@ -15,5 +15,5 @@ def test_the_variable_names_the_device(monkeypatch):
 @pytest.mark.parametrize("name", ["cuda:99", "toaster"])
 def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     monkeypatch.setenv("DUALFACE_DEVICE", name)
-    with pytest.raises(DualfaceError, match=f"no device '{name}'"):
+    with pytest.raises(DualfaceError, match=f"expected cpu, cuda or cuda:N .* got '{name}'"):
         device.pick(threads=1)

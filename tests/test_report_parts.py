@@ -75,7 +75,7 @@ def figures(*, fakes, reals, found, alarms, width=0.1):
     return {
         "video": {"at_threshold": {"confusion": confusion}},
         "interval95": {"video": {"auc": {"low": 0.9 - width, "high": 0.9}}},
-        "counts": {"video": {"fake": fakes, "real": reals}, "identities": fakes + reals, "seen_in_validation": 0},
+        "counts": {"video": {"fake": fakes, "real": reals}, "identities": fakes + reals - 1, "seen_in_validation": 0},
         "coverage": {"set": {"fake": {"listed": fakes, "with_faces": fakes, "in_split": fakes, "scored": fakes}}},
     }
 
@@ -96,17 +96,23 @@ def test_provenance_counts_people_and_videos_seen_before():
 
 def test_few_fakes_are_told_in_words():
     told = words.caveats(figures(fakes=5, reals=178, found=4, alarms=1))
-    assert len(told) == 2
-    assert "5 fake videos, of which 4 are found" in told[0]
-    assert "one video moves the recall by 20 points" in told[0]
-    assert "below 1/178 = 0.56 %" in told[1]
-    assert "≤ 0.1\xa0% is the TPR without any false alarm" in told[1]
+    assert len(told) == 3
+    assert "5 fake videos, of which 4 are found" in told[1]
+    assert "one video moves the recall by 20 points" in told[1]
+    assert "below 1/178 = 0.562\xa0%" in told[2]
+    assert "≤ 0.1\xa0% is the TPR without any false alarm" in told[2]
 
 
 def test_enough_reals_resolve_every_rate():
     told = words.caveats(figures(fakes=1, reals=1200, found=1, alarms=0))
-    assert "1 fake video, of which 1 is found" in told[0]
-    assert "resolved" not in told[1]
+    assert "1 fake video, of which 1 is found" in told[1]
+    assert "resolved" not in told[2]
+
+
+def test_people_who_are_not_known_are_told_of():
+    known = figures(fakes=5, reals=178, found=4, alarms=1)
+    known["counts"]["identities"] = 183
+    assert "No person is known to be in two of these videos" in words.caveats(known)[0]
 
 
 def test_each_class_shows_its_worst_mistakes_then_its_surest():

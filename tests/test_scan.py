@@ -60,9 +60,32 @@ def test_the_inventory_counts_by_split_and_class():
 def test_the_next_steps_name_the_data_root_only_where_one_is_needed(tmp_path):
     outside, inside = make_video("a"), make_video("b", path="./data/b.mp4")
     root = tmp_path / "my videos"
-    assert f"export DUALFACE_DATA='{root}'" in told(outside, root=root)
-    assert "DUALFACE_DATA" not in told(inside, root=root)
-    assert "set ingest.listing to data/sources/mine.csv" in told(inside, root=root)
+    steps = {
+        video.key: scan.next_steps(Inventory(root, [video], []), listing=Path("mine.csv"))
+        for video in (outside, inside)
+    }
+    assert f"export DUALFACE_DATA='{root}'" in steps["a"]
+    assert "DUALFACE_DATA" not in steps["b"]
+    assert "git add mine.csv" in steps["b"]
+
+
+@pytest.mark.parametrize(
+    ("splits", "val", "test"),
+    [
+        ((None,), ("train", "0.2"), ("train", "0.2")),
+        (("train", "test"), ("train", "0.2"), ("test", "null")),
+        (("train", "val", "test"), ("val", "null"), ("test", "null")),
+    ],
+)
+def test_the_next_command_fits_the_splits_that_there_are(splits, val, test):
+    videos = [make_video(f"v{number}", split=split) for number, split in enumerate(splits)]
+    steps = scan.next_steps(Inventory(Path("/data"), videos, []), listing=Path("mine.csv"))
+    assert "dvc exp run -S ingest.listing=mine.csv " in steps
+    for name, (source, share) in (("val", val), ("test", test)):
+        assert f"-S subset.{name}.take_from={source} -S subset.{name}.share={share}" in steps
+    assert "on_overlap" not in steps
+    same = [make_video("a", "anna", split="train"), make_video("b", "anna", split="test")]
+    assert "-S subset.on_overlap=count" in scan.next_steps(Inventory(Path("/data"), same, []), listing=Path("mine.csv"))
 
 
 def test_notes_name_what_a_user_should_know(tmp_path):
@@ -82,7 +105,6 @@ def test_a_set_without_test_split_or_identities_says_so_and_what_is_empty(tmp_pa
     touch(tmp_path, "real/a.mp4", "fake/b.mp4")
     touch(tmp_path, "real/c.mp4", content=b"")
     notes = "\n".join(scan.scan("folder", tmp_path).notes)
-    assert "set subset.test.take_from to train and subset.test.share" in notes
     assert "no identities are known" in notes
     assert "1 files are empty: real/c.mp4" in notes
 
@@ -94,5 +116,4 @@ def test_a_csv_is_relative_to_its_own_folder(tmp_path):
     assert found.root == tmp_path
     assert len(found.videos) == 2
     notes = "\n".join(found.notes)
-    assert "it has its own val split" in notes
     assert "1 videos are in no official split and count as train" in notes

@@ -80,12 +80,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a valid JSON number")
 
 
-def _check(content: Any, *, where: str) -> None:  # noqa: ANN401
+def _check(content: Any, *, where: str) -> None:
     if problem := _problem(content):
         raise CheckpointError(f"{where}: not a card of dualface: {problem}; run `dvc repro train`")
 
 
-def _problem(content: Any) -> str | None:  # noqa: ANN401, PLR0911  (one return per rule)
+def _problem(content: Any) -> str | None:  # noqa: PLR0911  (one return per rule)
     names = [field.name for field in fields(Card)]
     if not isinstance(content, dict):
         return "it holds no fields"
@@ -119,5 +119,5 @@ def _threshold_problem(thresholds: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_number(value: Any, kind: Any) -> bool:  # noqa: ANN401
+def _is_number(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)  # JSON's true is an int to Python

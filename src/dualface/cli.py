@@ -33,7 +33,7 @@ def main() -> None:
 
 def command() -> None:
     """Parse the arguments and do what they ask."""
-    arguments = parser().parse_args()
+    arguments = parser().parse_args(sys.argv[1:] or ["--help"])
     match arguments.command:
         case "scan":
             scan(arguments)
@@ -62,9 +62,23 @@ def parser() -> argparse.ArgumentParser:
         text = f"ffpp: take this one only ({', '.join(values)}); may be given several times"
         one.add_argument(option, action="append", default=[], choices=values, metavar=option[2:].upper(), help=text)
     one = commands.add_parser("show", help="print the figures of a run", description="Print the figures of a run.")
-    one.add_argument("metrics", type=Path, nargs="?", default=Path("results/metrics.json"), help="default: %(default)s")
+    one.add_argument(
+        "metrics",
+        type=Path,
+        nargs="?",
+        default=Path("results/metrics.json"),
+        metavar="FILE",
+        help="metrics to print (default: %(default)s)",
+    )
     one = commands.add_parser("params", help="check params.yaml", description="Check parameters and print them.")
-    one.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"), help="default: %(default)s")
+    one.add_argument(
+        "params",
+        type=Path,
+        nargs="?",
+        default=Path("params.yaml"),
+        metavar="FILE",
+        help="parameters to check (default: %(default)s)",
+    )
     return top
 
 
@@ -80,6 +94,8 @@ def scan(arguments: argparse.Namespace) -> None:
     found = scanning.from_repository(found, here=Path.cwd())
     manifest.write_listing(listing, found.videos)
     sys.stdout.write(scanning.told(found, listing=listing))
+    if not arguments.out:
+        sys.stdout.write(scanning.next_steps(found, listing=listing))
 
 
 def show(path: Path) -> None:

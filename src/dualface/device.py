@@ -44,7 +44,7 @@ def pick(*, threads: int) -> Device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError):
         raise DualfaceError(
-            f"DUALFACE_DEVICE: no device {name!r} on this machine; try cpu, or leave it unset"
+            f"DUALFACE_DEVICE: expected cpu, cuda or cuda:N with a GPU of this machine, got {name!r}"
         ) from None
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -17,11 +17,12 @@ from dualface.errors import ParamsError
 def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
     """Make a check for `low <= x <= high`, or `low < x <= high` with `above`."""
     sign = "<" if above else "<="
-    upper = "" if high >= 2**31 - 1 else f" <= {high:g}"
-    rule = f"{low:g} {sign} x{upper}"
 
     def check(value: float) -> float:
         if not (low < value if above else low <= value) or not value <= high:
+            # A bound that only keeps numbers within a machine's types is told to those who reach it.
+            upper = f" <= {high:.10g}" if value > high or high < 2**31 - 1 else ""
+            rule = f"{low:g} {sign} x{upper}"
             raise PydanticCustomError("range", "expected {rule}", {"rule": rule})
         return value
 
@@ -201,7 +202,7 @@ def load(path: Path) -> Params:
     return parse(yaml12.read(path), Params, where=str(path))
 
 
-def parse(content: Any, model: type[File], *, where: str) -> File:  # noqa: ANN401
+def parse(content: Any, model: type[File], *, where: str) -> File:
     """Check what a file of parameters holds; `where` names it in messages. Raises ParamsError."""
     try:
         return model.model_validate(content)

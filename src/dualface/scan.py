@@ -69,15 +69,12 @@ def from_repository(inventory: Inventory, *, here: Path) -> Inventory:
 
 
 def told(inventory: Inventory, *, listing: Path) -> str:
-    """Say what was found and what to do next, in lines for a terminal.
+    """Say what was found, in lines for a terminal.
 
     Args:
         inventory: of the scan.
         listing: where its rows were written.
     """
-    steps = [f"set ingest.listing to {listing} in params.yaml", "dvc repro"]
-    if any(not video.path.startswith("./") for video in inventory.videos):
-        steps.insert(0, f"export DUALFACE_DATA={shlex.quote(str(inventory.root.resolve()))}")
     return "\n".join(
         [
             f"{len(inventory.videos):,} videos under {inventory.root}",
@@ -86,11 +83,25 @@ def told(inventory: Inventory, *, listing: Path) -> str:
             "",
             *(f"- {note}" for note in inventory.notes),
             *([""] if inventory.notes else []),
-            f"listed in {listing}; next:",
-            *(f"  {step}" for step in steps),
+            f"listed in {listing}",
             "",
         ]
     )
+
+
+def next_steps(inventory: Inventory, *, listing: Path) -> str:
+    """Say what to run on the listing: commands that fit the splits that there are."""
+    splits = {video.split for video in inventory.videos}
+    settings = [f"ingest.listing={shlex.quote(str(listing))}"]
+    for split in ("val", "test"):
+        source, share = (split, "null") if split in splits else ("train", "0.2")
+        settings += [f"subset.{split}.take_from={source}", f"subset.{split}.share={share}"]
+    if _shared_people(inventory.videos):
+        settings.append("subset.on_overlap=count")
+    steps = [f"git add {shlex.quote(str(listing))}", "dvc exp run " + " ".join(f"-S {one}" for one in settings)]
+    if any(not video.path.startswith("./") for video in inventory.videos):
+        steps.insert(0, f"export DUALFACE_DATA={shlex.quote(str(inventory.root.resolve()))}")
+    return "\n".join(["", "next:", *(f"  {step}" for step in steps), ""])
 
 
 def _table(videos: list[Video]) -> list[str]:
@@ -119,10 +130,6 @@ def _split_notes(videos: list[Video]) -> list[str]:
     notes = [f"there is no {name} video; both classes are needed" for label, name in NAMES.items() if not count[label]]
     if empty := [video.path for video in videos if not video.bytes]:
         notes.append(f"{len(empty)} files are empty: {disk.few(empty)}")
-    if "test" not in splits:
-        notes.append("it has no test split: set subset.test.take_from to train and subset.test.share to, say, 0.2")
-    if "val" in splits:
-        notes.append("it has its own val split: set subset.val.take_from to val and subset.val.share to null")
     if None in splits and len(splits) > 1:
         outside = sum(video.split is None for video in videos)
         notes.append(f"{outside} videos are in no official split and count as train")

@@ -53,7 +53,8 @@ def choose(videos: list[Video], attempts: list[Attempt], *, settings: SubsetPara
         listed = pools.get(sources[split], [])
         there = [video for video in listed if video.key in usable]
         wanted = _wanted(asked, _count(there), ratio=settings.ratio if split == "train" else None)
-        problems += _shortages(split, wanted, listed=_count(listed), usable=_count(there))
+        pool = sum((video.split or "train") == sources[split][0] for video in videos)
+        problems += _shortages(split, wanted, listed=_count(listed), usable=_count(there), pool=pool)
         chosen[split] = _drawn(listed, usable, wanted, seed=settings.seed, name="/".join(sources[split]))
         report[split] = {
             **_count(chosen[split]),
@@ -63,11 +64,10 @@ def choose(videos: list[Video], attempts: list[Attempt], *, settings: SubsetPara
         }
     if problems:
         raise SubsetError(f"params.yaml asks for videos that are not there: {'; '.join(problems)}")
-    overlaps = _overlaps(chosen, refuse=settings.on_overlap == "refuse")
     unused = [video for pool, members in pools.items() if pool not in sources.values() for video in members]
+    report |= {"straddlers": _count(straddlers), "unused": _count(unused)}
     kept = [Choice(video.key, split, video.label) for split in SPLITS for video in chosen[split]]
-    lost = {"straddlers": _count(straddlers), "unused": _count(unused)}
-    return kept, {"seed": settings.seed, **report, **lost, **overlaps}
+    return kept, {"seed": settings.seed, **report, **_overlaps(chosen, refuse=settings.on_overlap == "refuse")}
 
 
 def divide(videos: list[Video], settings: SubsetParams) -> tuple[dict[Pool, list[Video]], list[Video]]:
@@ -195,8 +195,12 @@ def _wanted(asked: Counts, there: dict[str, int], *, ratio: float | None) -> dic
     return {"real": reals, "fake": fakes if ratio is None else math.floor(reals / ratio + 1e-9)}
 
 
-def _shortages(split: str, wanted: dict[str, int], *, listed: dict[str, int], usable: dict[str, int]) -> list[str]:
+def _shortages(
+    split: str, wanted: dict[str, int], *, listed: dict[str, int], usable: dict[str, int], pool: int
+) -> list[str]:
     if not any(listed.values()):
+        if pool:
+            return [f"{split} is left with none of {pool} videos: lower the shares (people in one fake go together)"]
         remedy = "" if split == "train" else f"; hold some out with subset.{split}: take_from: train, share: 0.2"
         return [f"{split} takes from a split of which no video is listed{remedy}"]
     lines = []
@@ -205,7 +209,8 @@ def _shortages(split: str, wanted: dict[str, int], *, listed: dict[str, int], us
         if count > usable[name]:
             lines.append(f"{split} needs {count} {name} and has {there}")
         elif count == 0:
-            lines.append(f"{split} would have no {name} ({there})")
+            why = f"{wanted['real']} real at subset.ratio give none" if usable[name] else there
+            lines.append(f"{split} would have no {name} ({why})")
     return lines
 
 

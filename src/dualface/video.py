@@ -96,7 +96,7 @@ class Clip:
         except av.FFmpegError:
             self.lost += 1  # the container breaks off here: at least one packet is missing
 
-    def _decoded(self, packet: Any) -> list[VideoFrame]:  # noqa: ANN401  (av's packets are generic)
+    def _decoded(self, packet: Any) -> list[VideoFrame]:
         try:
             return list(packet.decode())
         except av.FFmpegError:
@@ -158,7 +158,7 @@ def opened(path: Path) -> Iterator[Clip]:
             yield Clip(path, container, _video_stream(container, path))
 
 
-def _container(file: Any, path: Path) -> InputContainer:  # noqa: ANN401  (any binary file)
+def _container(file: Any, path: Path) -> InputContainer:
     limits = {"protocol_whitelist": "none", "format_whitelist": FORMATS}
     try:
         container: InputContainer = av.open(file, container_options=limits, metadata_errors="replace")

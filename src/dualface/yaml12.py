@@ -14,7 +14,7 @@ from dualface.errors import ParamsError
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (1.1's are not wanted)
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)
@@ -42,7 +42,7 @@ for _tag, _pattern, _first in (
 _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 
 
-def read(path: Path) -> Any:  # noqa: ANN401
+def read(path: Path) -> Any:
     """Read a YAML file.
 
     Raises:

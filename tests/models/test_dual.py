@@ -24,7 +24,7 @@ def synthetic_weight(name: str, shape: list[int]) -> torch.Tensor:
     """The weights that the golden outputs were made with (golden/README.md, synthfill-1)."""
     if name.endswith("num_batches_tracked"):
         return torch.zeros((), dtype=torch.int64)
-    uniform = 2 * np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape) - 1  # noqa: NPY002
+    uniform = 2 * np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape) - 1
     if name.endswith("running_mean"):
         value = 0.1 * uniform
     elif name.endswith("running_var"):

@@ -125,11 +125,11 @@ def _fake_ranges(path: Path) -> dict[str, tuple[tuple[int, int], ...]]:
     return {name: _ranges(ranges, where=f"{path}: {name!r}") for name, ranges in content.items()}
 
 
-def _ranges(content: Any, *, where: str) -> tuple[tuple[int, int], ...]:  # noqa: ANN401
+def _ranges(content: Any, *, where: str) -> tuple[tuple[int, int], ...]:
     if not isinstance(content, list) or not all(_is_range(pair) for pair in content):
         raise ListingError(f"{where}: expected a list of [start, end) frame numbers, got {str(content)[:80]}")
     return tuple((start, end) for start, end in content)
 
 
-def _is_range(pair: Any) -> bool:  # noqa: ANN401
+def _is_range(pair: Any) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)

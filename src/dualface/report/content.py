@@ -130,7 +130,7 @@ def provenance(chosen: Collection[str], choices: list[Choice], listed: list[Vide
     return {"identities": len(people), "seen_in_validation": len(validation & set(chosen))}
 
 
-def rounded(figures: Any) -> Any:  # noqa: ANN401
+def rounded(figures: Any) -> Any:
     """Round every float in nested dicts to `DIGITS`; the order stays."""
     if isinstance(figures, dict):
         return {name: rounded(value) for name, value in figures.items()}

@@ -102,7 +102,7 @@ def split_counts(choices: list[Choice]) -> dict[str, tuple[int, int]]:
     }
 
 
-def flat(section: Any, name: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401
+def flat(section: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield nested parameters as dotted names and their values in words."""
     if isinstance(section, dict):
         for key, value in section.items():

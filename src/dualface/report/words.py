@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-FEW = 30  # videos of a class; with fewer, one video moves a rate by over 3 points
 Z95 = 1.959964  # of the normal distribution, two-sided 95 %
 
 
@@ -48,6 +47,11 @@ def _shared(counts: dict[str, Any]) -> list[str]:
             " them, so these figures are better than new videos would give."
         )
     videos = counts["video"]["real"] + counts["video"]["fake"]
+    if counts["identities"] == videos:
+        sentences.append(
+            "No person is known to be in two of these videos: unless that is so, someone may be in training and in test"
+            " at once, and the figures too good."
+        )
     if counts["identities"] < videos:
         sentences.append(
             f"{_videos(videos)} show {counts['identities']:,} people: clips of one person are alike, and the intervals"
@@ -59,24 +63,31 @@ def _shared(counts: dict[str, Any]) -> list[str]:
 def _recall(fakes: int, *, found: int) -> str:
     low, high = wilson(found, fakes)
     seen = f"{_videos(fakes, 'fake')}, of which {found} {'is' if found == 1 else 'are'} found at the stored threshold"
-    step = 100 / fakes
-    moves = f"one video moves the recall by {step:.0f} points" if fakes < FEW else f"one video is {step:.1f} points"
-    return f"{seen}: {moves}, and the true recall lies between {100 * low:.0f} and {100 * high:.0f} % (95 %, Wilson)."
+    moves = f"one video moves the recall by {100 / fakes:.3g} points"
+    return f"{seen}: {moves}, and the true recall lies {_between(low, high)}."
 
 
 def _alarms(reals: int, *, false: int) -> str:
     low, high = wilson(false, reals)
     seen = f"{_videos(reals, 'real')}, of which {false} {'is' if false == 1 else 'are'} called fake"
-    told = f"{seen}: the false-alarm rate lies between {100 * low:.1f} and {100 * high:.1f} % (95 %, Wilson)"
+    told = f"{seen}: the false-alarm rate lies {_between(low, high)}"
     blurred = [
         name for name, needed in (("1\N{NO-BREAK SPACE}%", 100), ("0.1\N{NO-BREAK SPACE}%", 1000)) if reals < needed
     ]
     if not blurred:
         return f"{told}."
     return (
-        f"{told}. A rate below 1/{reals} = {100 / reals:.2g} % can't be resolved, so that the video level's TPR at"
+        f"{told}. A rate below 1/{reals} = {_percent(1 / reals)} can't be resolved, so that the video level's TPR at"
         f" FPR ≤ {' and ≤ '.join(blurred)} is the TPR without any false alarm."
     )
+
+
+def _between(low: float, high: float) -> str:
+    return f"between {_percent(low)} and {_percent(high)} (95\N{NO-BREAK SPACE}%, Wilson)"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}\N{NO-BREAK SPACE}%"
 
 
 def _rows(figures: dict[str, Any]) -> list[dict[str, int]]:
