@@ -74,6 +74,7 @@ def render(facts: Facts, *, charts: dict[str, str], examples: list[Example]) -> 
     return template.render(
         style=Markup(style.render()),  # noqa: S704  (holds no input)
         split=facts.split,
+        listing=facts.params["ingest"]["listing"],
         official=facts.official,
         figures=facts.figures,
         charts={name: Markup(chart) for name, chart in charts.items()},  # noqa: S704  (our own drawing)
