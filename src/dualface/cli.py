@@ -38,9 +38,9 @@ def command() -> None:
         case "scan":
             scan(arguments)
         case "show":
-            show(arguments.metrics)
+            show(arguments.file)
         case "params":
-            show_params(arguments.params)
+            show_params(arguments.file)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,24 +61,12 @@ def parser() -> argparse.ArgumentParser:
     for option, values in (("--quality", ffpp.QUALITIES), ("--method", ffpp.METHODS)):
         text = f"ffpp: take this one only ({', '.join(values)}); may be given several times"
         one.add_argument(option, action="append", default=[], choices=values, metavar=option[2:].upper(), help=text)
-    one = commands.add_parser("show", help="print the figures of a run", description="Print the figures of a run.")
-    one.add_argument(
-        "metrics",
-        type=Path,
-        nargs="?",
-        default=Path("results/metrics.json"),
-        metavar="FILE",
-        help="metrics to print (default: %(default)s)",
-    )
-    one = commands.add_parser("params", help="check params.yaml", description="Check parameters and print them.")
-    one.add_argument(
-        "params",
-        type=Path,
-        nargs="?",
-        default=Path("params.yaml"),
-        metavar="FILE",
-        help="parameters to check (default: %(default)s)",
-    )
+    for name, what, file in (
+        ("show", "print the figures of a run", "results/metrics.json"),
+        ("params", "check parameters and print them", "params.yaml"),
+    ):
+        one = commands.add_parser(name, help=what, description=f"{what.capitalize()}.")
+        one.add_argument("file", type=Path, nargs="?", default=Path(file), metavar="FILE", help="default: %(default)s")
     return top
 
 
