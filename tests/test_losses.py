@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -23,7 +23,6 @@ def column(pairs, position):
     return torch.tensor([pair[position] for pair in pairs], dtype=torch.float64)
 
 
-@settings(deadline=None)
 @given(pairs=scores_and_labels, gamma=st.floats(0, 1), p=st.sampled_from([1.5, 2.0, 3.0]))
 def test_value_is_the_double_loop_over_pairs(pairs, gamma, p):
     score, label = column(pairs, 0), column(pairs, 1)
@@ -31,8 +30,8 @@ def test_value_is_the_double_loop_over_pairs(pairs, gamma, p):
     assert float(pairwise_auc_loss(score, label, gamma=gamma, p=p)) == pytest.approx(want, rel=1e-9, abs=1e-13)
 
 
-@settings(deadline=None)
 @given(pairs=scores_and_labels, gamma=st.floats(0, 1))
+@example(pairs=[(1.0, 0), (1.0, 1)], gamma=1e-9)  # its square is below what rounding leaves of the value
 def test_gradient_is_that_of_the_broadcast(pairs, gamma):
     score, label = column(pairs, 0).requires_grad_(), column(pairs, 1)
     (fast,) = torch.autograd.grad(pairwise_auc_loss(score, label, gamma=gamma, p=2), score)

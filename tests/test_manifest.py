@@ -40,7 +40,7 @@ def rows(draw):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(videos=st.lists(rows(), min_size=1, max_size=5, unique_by=lambda video: video.key))
 def test_listing_and_manifest_give_back_what_was_written(tmp_path_factory, videos):
     folder = tmp_path_factory.mktemp("rows")

@@ -2,7 +2,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from dualface import ledger, manifest, params, split, subset
@@ -77,7 +77,7 @@ def test_without_counts_every_usable_video_is_used():
     assert counts["seed"] == counts["overlap_videos"] == counts["overlap_identities"] == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(real=st.integers(1, 12), fake=st.integers(1, 6), seed=st.integers(0, 2**31 - 1))
 def test_counts_are_exact_and_a_smaller_count_is_a_part_of_a_larger_one(real, fake, seed):
     videos = official()
@@ -103,18 +103,22 @@ def test_the_ratio_gives_the_counts_of_table_1(ratio, fakes):
     assert (count(choices)["train", REAL], count(choices)["train", FAKE]) == (712, fakes)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(ratio=st.floats(2, 12), seed=st.integers(0, 2**31 - 1))
+@example(ratio=2.0000000000000004, seed=0)
 def test_the_ratio_moves_no_other_video(ratio, seed):
     videos = official()
     full, _ = subset.choose(videos, made_ok(videos), settings=asked(seed=seed))
     part, _ = subset.choose(videos, made_ok(videos), settings=asked(seed=seed, ratio=ratio))
     assert set(part) <= set(full)
     assert {choice for choice in set(full) - set(part)} <= {c for c in full if c.split == "train" and c.label == FAKE}
-    assert count(part)["train", FAKE] == int(12 / ratio)
+    fakes = count(part)["train", FAKE]
+    # A ratio such as 1 / 0.7 is not exact: a share that misses a whole number by rounding alone is that number.
+    assert fakes * ratio <= 12 + 1e-6
+    assert (fakes + 1) * ratio > 12 - 1e-6
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**31 - 1),
     share=st.floats(0.05, 0.6),

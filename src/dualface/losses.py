@@ -50,8 +50,9 @@ def _squared_hinge(score: Tensor, fake: Tensor, gamma: float) -> Tensor:
     key, counted = key[order], fake[order].double()
     count, first, second = (running.cumsum(0) for running in (counted, counted * key, counted * key**2))
     paid = count * key**2 - 2 * first * key + second  # sum over fakes below of (key - their key)^2
-    # Rounding can leave a tiny negative where every fake below has the same key.
-    return ((1 - counted) * paid).sum().clamp(min=0)
+    total = ((1 - counted) * paid).sum()
+    # Rounding can leave a tiny negative where every fake below has the same key. The gradient is sound even then.
+    return total - total.detach().clamp(max=0)
 
 
 def _hinge(score: Tensor, fake: Tensor, gamma: float, p: float) -> Tensor:
