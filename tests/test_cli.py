@@ -5,7 +5,7 @@ import sys
 import pytest
 import yaml
 
-from dualface import cli, manifest
+from dualface import cli, manifest, scan
 from dualface.report import table
 from dualface.version import VERSION
 from rows import ROOT, plain_params, touch
@@ -59,6 +59,36 @@ def test_scan_takes_several_qualities_and_methods(call, tmp_path):
     assert sorted(video.quality for video in listed) == ["c23", "c23", "c40", "c40"]
 
 
+def test_scan_lists_dfd_at_one_quality(call, tmp_path):
+    for quality in ("c23", "c40"):
+        touch(tmp_path / "ff", f"original_sequences/actors/{quality}/videos/01__kitchen_pan.mp4")
+        name = f"manipulated_sequences/DeepFakeDetection/{quality}/videos/01_02__kitchen_pan__ABCDEF01.mp4"
+        touch(tmp_path / "ff", name)
+    status, said, _ = call("scan", "dfd", "ff", "--quality", "c23")
+    assert status == 0
+    assert "2 of 3,431 videos of DFD at c23: a part of the set, which is fine" in said
+    assert "-S subset.val.take_from=train -S subset.val.share=0.2" in said
+    listed = manifest.read_listing(tmp_path / "data/sources/dfd.csv")
+    assert [(video.quality, video.identities) for video in listed] == [
+        ("c23", ("actor-01", "actor-02")),
+        ("c23", ("actor-01",)),
+    ]
+
+
+def test_scan_lists_a_part_of_dfdc(call, tmp_path):
+    touch(tmp_path / "dfdc", "dfdc_train_part_0/a.mp4", "dfdc_train_part_0/b.mp4")
+    entries = {"a.mp4": {"label": "REAL"}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
+    (tmp_path / "dfdc/dfdc_train_part_0/metadata.json").write_text(json.dumps(entries))
+    status, said, _ = call("scan", "dfdc", "dfdc")
+    assert status == 0
+    assert "dfdc_train_part_0         3        2        1      0  c.mp4" in said
+    listed = manifest.read_listing(tmp_path / "data/sources/dfdc.csv")
+    assert [(video.key, video.source_key) for video in listed] == [
+        ("dfdc_train_part_0-a", None),
+        ("dfdc_train_part_0-b", "dfdc_train_part_0-a"),
+    ]
+
+
 def test_scanning_twice_gives_the_same_bytes(call, tmp_path):
     touch(tmp_path / "mine", "real/a.mp4", "fake/b.mp4")
     for name in ("one", "two"):
@@ -72,6 +102,8 @@ def test_scanning_twice_gives_the_same_bytes(call, tmp_path):
         (("scan", "folder", "gone"), "error: gone: no such folder"),
         (("scan", "folder", ".", "--name", "../x"), "error: --name '../x'"),
         (("scan", "folder", ".", "--quality", "c23"), "error: folder has no qualities"),
+        (("scan", "dfd", ".", "--method", "Deepfakes"), "error: dfd has no methods"),
+        (("scan", "dfdc", "."), "error: .: no part of DFDC; looked for dfdc_train_part_0/metadata.json"),
         (("params",), "error: params.yaml: not found"),
         (("show",), "error: results/metrics.json: not found; it is written by `dvc repro report`"),
         (("show", "broken.json"), "error: broken.json: not readable as JSON"),
@@ -116,11 +148,16 @@ def test_help_is_there_for_every_command(call, arguments):
     assert said.startswith("usage: dualface")
 
 
+def test_the_help_of_scan_tells_each_data_set(call):
+    said = call("scan", "--help")[1]
+    assert all(f"\n  {dataset} " in said for dataset in scan.DATASETS)
+
+
 def test_the_version_is_that_of_the_package(call):
     assert call("--version") == (0, f"dualface {VERSION}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [("sing",), ("scan",), ("scan", "dfdc", "x")])
+@pytest.mark.parametrize("arguments", [("sing",), ("scan",), ("scan", "dfdx", "x")])
 def test_wrong_usage_exits_with_two(call, arguments):
     assert call(*arguments)[0] == 2
 

@@ -10,17 +10,20 @@ import yaml
 
 from dualface import entry, manifest, params
 from dualface import scan as scanning
-from dualface.datasets import ffpp
+from dualface.datasets import faceforensics, ffpp
 from dualface.errors import DualfaceError, TableError
 from dualface.version import VERSION
 
 DESCRIPTION = "Deepfake detection on two levels, frame and video. The pipeline itself runs with `dvc repro`."
 SCAN = """\
 List the videos of a data set, once, as a CSV that git keeps and `dvc repro` starts from. No video is read: file
-names, sizes and the set's own lists say all. Hidden files are left out.
+names, sizes and the set's own lists say all. Hidden files are left out. A part of a set is fine: what is missing
+is counted and told.
 
-  celebdf   ROOT holds Celeb-real, YouTube-real, Celeb-synthesis and List_of_testing_videos.txt
-  ffpp      ROOT holds original_sequences and manipulated_sequences (FaceForensics++)
+  celebdf   Celeb-DF v2: ROOT holds Celeb-real, YouTube-real, Celeb-synthesis and List_of_testing_videos.txt
+  ffpp      FaceForensics++: ROOT holds original_sequences and manipulated_sequences
+  dfd       DFD, the actors' videos that come with FaceForensics++, in the same ROOT
+  dfdc      DFDC: ROOT holds dfdc_train_part_0, ..., or is one part, or train_sample_videos, with its metadata.json
   folder    ROOT holds real and fake, with videos at any depth; or ROOT is a CSV with the columns path, label (real
             or fake; or 0 and 1, with 1 = fake), and where known identity, split and frames (the fake ones: 0:50 80:99)
 """
@@ -58,8 +61,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("root", metavar="ROOT", type=Path, help="where the data set lies")
     one.add_argument("--name", help="of the listing, data/sources/NAME.csv (default: DATASET)")
     one.add_argument("--out", type=Path, metavar="FILE", help="write the listing here instead")
-    for option, values in (("--quality", ffpp.QUALITIES), ("--method", ffpp.METHODS)):
-        text = f"ffpp: take this one only ({', '.join(values)}); may be given several times"
+    for option, sets, values in (
+        ("--quality", "ffpp, dfd", faceforensics.QUALITIES),
+        ("--method", "ffpp", ffpp.METHODS),
+    ):
+        text = f"{sets}: take this one only ({', '.join(values)}); may be given several times"
         one.add_argument(option, action="append", default=[], choices=values, metavar=option[2:].upper(), help=text)
     for name, what, file in (
         ("show", "print the figures of a run", "results/metrics.json"),

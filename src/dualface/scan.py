@@ -1,31 +1,19 @@
 """Turn a data set on disk into a listing, and say in words what was found."""
 
+import posixpath
 import shlex
 from collections import Counter
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
-from dualface.datasets import celebdf, disk, ffpp, folder
+from dualface.datasets import celebdf, dfd, dfdc, dfdc_list, disk, ffpp, folder, layouts
+from dualface.datasets import inventory as inventories
+from dualface.datasets.inventory import Inventory, NoVideos
 from dualface.errors import ListingError
-from dualface.label import NAMES
+from dualface.label import FAKE, NAMES
 from dualface.manifest import OFFICIAL_SPLITS, Video
 
-DATASETS = ("celebdf", "ffpp", "folder")
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """What a scan found.
-
-    Attributes:
-        root: the folder that the videos' paths are relative to.
-        videos: the rows of the listing.
-        notes: what a user should know about them, a sentence each.
-    """
-
-    root: Path
-    videos: list[Video]
-    notes: list[str]
+DATASETS = ("celebdf", "ffpp", "dfd", "dfdc", "folder")
 
 
 def scan(dataset: str, source: Path, *, qualities: tuple[str, ...] = (), methods: tuple[str, ...] = ()) -> Inventory:
@@ -34,28 +22,20 @@ def scan(dataset: str, source: Path, *, qualities: tuple[str, ...] = (), methods
     Args:
         dataset: one of `DATASETS`.
         source: its folder; for `folder` also a CSV.
-        qualities: of FaceForensics++, those to take; none named = all.
+        qualities: of FaceForensics++ and DFD, those to take; none named = all.
         methods: of FaceForensics++, those to take; none named = all.
 
     Raises:
         ListingError: the data set is unknown, or what lies there is not it.
     """
-    if (qualities or methods) and dataset != "ffpp":
-        raise ListingError(f"{dataset} has no qualities or methods to choose from; only ffpp has")
-    match dataset:
-        case "celebdf":
-            videos = celebdf.videos(source)
-            notes = _test_list_notes(source, videos)
-        case "ffpp":
-            videos = ffpp.videos(source, qualities=qualities, methods=methods)
-            notes = []
-        case "folder":
-            videos = folder.videos(source)
-            notes = []
-        case _:
-            raise ListingError(f"data set {dataset!r} is unknown; known: {', '.join(DATASETS)}")
-    root = source.parent if source.is_file() else source
-    return Inventory(root, videos, [*notes, *_split_notes(videos), *_rest_notes(source, videos)])
+    if qualities and dataset not in ("ffpp", "dfd"):
+        raise ListingError(f"{dataset} has no qualities to choose from; ffpp and dfd have")
+    if methods and dataset != "ffpp":
+        raise ListingError(f"{dataset} has no methods to choose from; only ffpp has")
+    try:
+        return _inventory(dataset, source, qualities=qualities, methods=methods)
+    except NoVideos as error:
+        raise ListingError(f"{error}; {_there_is(source, asked=dataset)}") from None
 
 
 def from_repository(inventory: Inventory, *, here: Path) -> Inventory:
@@ -75,14 +55,18 @@ def told(inventory: Inventory, *, listing: Path) -> str:
         inventory: of the scan.
         listing: where its rows were written.
     """
+    groups = inventories.lines(inventory)
+    notes = [*inventory.notes, *_notes(inventory)]
     return "\n".join(
         [
-            f"{len(inventory.videos):,} videos under {inventory.root}",
+            f"{disk.counted(len(inventory.videos), 'video')} under {inventory.root}",
             "",
             *_table(inventory.videos),
             "",
-            *(f"- {note}" for note in inventory.notes),
-            *([""] if inventory.notes else []),
+            *groups,
+            *([""] if groups else []),
+            *(f"- {note}" for note in notes),
+            *([""] if notes else []),
             f"listed in {listing}",
             "",
         ]
@@ -98,6 +82,8 @@ def next_steps(inventory: Inventory, *, listing: Path) -> str:
         settings += [f"subset.{split}.take_from={source}", f"subset.{split}.share={share}"]
     if _shared_people(inventory.videos):
         settings.append("subset.on_overlap=count")
+    if missing := _classes_missing(inventory.videos):
+        return f"\nnext: nothing to run yet, without a {missing[0]} video; scan again when there are some\n"
     steps = [f"git add {shlex.quote(str(listing))}", "dvc exp run " + " ".join(f"-S {one}" for one in settings)]
     if any(not video.path.startswith("./") for video in inventory.videos):
         steps.insert(0, f"export DUALFACE_DATA={shlex.quote(str(inventory.root.resolve()))}")
@@ -117,30 +103,32 @@ def _table(videos: list[Video]) -> list[str]:
     return lines
 
 
-def _test_list_notes(root: Path, videos: list[Video]) -> list[str]:
-    notes = [f"the test list names {celebdf.test_counts(root)}"]
-    if absent := celebdf.absent(root, videos):
-        notes.append(f"{len(absent)} videos of the test list are not there: {disk.few(absent)}")
-    return notes
-
-
-def _split_notes(videos: list[Video]) -> list[str]:
-    count = Counter(video.label for video in videos)
-    splits = {video.split for video in videos}
-    notes = [f"there is no {name} video; both classes are needed" for label, name in NAMES.items() if not count[label]]
+def _notes(inventory: Inventory) -> list[str]:
+    """What can be said of any data set."""
+    videos, splits = inventory.videos, {video.split for video in inventory.videos}
+    notes = [f"there is no {name} video; both classes are needed" for name in _classes_missing(videos)]
+    if known := sum(video.fake_ranges is not None and video.label == FAKE for video in videos):
+        notes.append(f"known frame by frame: what is fake in {disk.counted(known, 'video')}")
     if empty := [video.path for video in videos if not video.bytes]:
-        notes.append(f"{len(empty)} files are empty: {disk.few(empty)}")
+        notes.append(f"empty: {disk.counted(len(empty), 'file')}: {disk.few(empty)}")
     if None in splits and len(splits) > 1:
-        outside = sum(video.split is None for video in videos)
-        notes.append(f"{outside} videos are in no official split and count as train")
+        outside = disk.counted(sum(video.split is None for video in videos), "video")
+        notes.append(f"in no official split: {outside}, counted as train")
     if shared := _shared_people(videos):
         notes.append(
-            f"{len(shared)} people are in more than one of its splits ({disk.few(shared)}): to accept that, "
-            "set subset.on_overlap to count"
+            f"in more than one of its splits: {disk.counted(len(shared), 'person', 'people')} ({disk.few(shared)}); to "
+            "accept that, set subset.on_overlap to count"
         )
     if all(video.identities == (video.key,) for video in videos):
         notes.append("no identities are known, so each video counts as a person of its own; a CSV can name them")
+    if rest := inventory.unlisted:
+        notes.append(f"not listed: {disk.counted(len(rest), 'video file')} not of the set: {disk.few(rest)}")
     return notes
+
+
+def _classes_missing(videos: list[Video]) -> list[str]:
+    there = {video.label for video in videos}
+    return [name for label, name in NAMES.items() if label not in there]
 
 
 def _shared_people(videos: list[Video]) -> list[str]:
@@ -149,9 +137,46 @@ def _shared_people(videos: list[Video]) -> list[str]:
     return sorted(identity for identity, number in splits.items() if number > 1)
 
 
-def _rest_notes(source: Path, videos: list[Video]) -> list[str]:
-    if source.is_file():
-        return []
-    files = disk.video_files(source).keys()
-    rest = sorted(files - {video.path for video in videos})
-    return [f"{len(rest)} of {len(files)} video files here were not listed: {disk.few(rest)}"] if rest else []
+def _inventory(
+    dataset: str, source: Path, *, qualities: tuple[str, ...] = (), methods: tuple[str, ...] = ()
+) -> Inventory:
+    match dataset:
+        case "celebdf":
+            return celebdf.inventory(source)
+        case "ffpp":
+            return ffpp.inventory(source, qualities=qualities, methods=methods)
+        case "dfd":
+            return dfd.inventory(source, qualities=qualities)
+        case "dfdc":
+            return dfdc.inventory(source)
+        case "folder":
+            return folder.inventory(source)
+        case _:
+            raise ListingError(f"data set {dataset!r} is unknown; known: {', '.join(DATASETS)}")
+
+
+def _there_is(source: Path, *, asked: str) -> str:
+    """Say what lies in a folder where a data set was not found, and which command lists it."""
+    files = disk.files(source, wanted=lambda name: disk.is_video(name) or name == dfdc_list.NAME)
+    found = [path for path in files if disk.is_video(path)]
+    if not found:
+        return "there is no video file at all"
+    here = PurePosixPath(source.resolve().as_posix())
+    # Two of each folder are enough to tell, and a set has up to 100,000.
+    samples = {path for order in (found, found[::-1]) for path in {Path(path).parent: path for path in order}.values()}
+    beside = {"real": "fake", "fake": "real"}.get(here.name)
+    if beside and source.resolve().with_name(beside).is_dir():
+        samples.add(f"../{beside}/any.mp4")
+    known = layouts.recognised(
+        [posixpath.normpath(here / path) for path in samples],
+        lists={(here / path).parent.as_posix() for path in files if not disk.is_video(path)},
+    )
+    elsewhere = [one for one in known if one != (asked, here.as_posix())]
+    if not elsewhere:
+        return f"there are other videos, of no layout known here: {disk.few(found)}"
+    dataset, root = min(elsewhere, key=lambda one: one[0] != asked)
+    # As the user wrote it where that is possible: a path that starts at the same folder.
+    below = PurePosixPath(root).is_relative_to(here)
+    where = source / PurePosixPath(root).relative_to(here) if below else Path(root)
+    looks = "" if dataset == asked else f"this looks like {layouts.NAMES[dataset]}; "
+    return f"{looks}try: dualface scan {dataset} {shlex.quote(str(where))}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dualface.datasets import disk
+from dualface.datasets.inventory import Group, Inventory, NoVideos, by_count
 from dualface.errors import ListingError
 from dualface.label import FAKE, NAMES, REAL
 from dualface.manifest import Video, checked
@@ -21,35 +22,65 @@ from dualface.manifest import Video, checked
 TEST_LIST = "List_of_testing_videos.txt"
 FRAME_LABELS = "labels.json"
 WORDS = {"1": REAL, "0": FAKE}
+FOLDERS = {"Celeb-real": 590, "YouTube-real": 300, "Celeb-synthesis": 5639}  # videos in the full set
+TESTED = {REAL: 178, FAKE: 340}  # in its test list
 REAL_CLIP = re.compile(r"Celeb-real/(?P<key>(?P<target>id[0-9]+)_[0-9]+)\.mp4")
 YOUTUBE_CLIP = re.compile(r"YouTube-real/(?P<key>[0-9]+)\.mp4")
 FAKE_CLIP = re.compile(r"Celeb-synthesis/(?P<key>(?P<target>id[0-9]+)_(?P<donor>id[0-9]+)_(?P<clip>[0-9]+))\.mp4")
 
 
-def videos(root: Path) -> list[Video]:
+def inventory(root: Path) -> Inventory:
     """List the videos that are there; a partial download is fine.
 
     Raises:
-        ListingError: no folder or no video of the layout, no test list, or a line of it, or of the frame labels,
-            that can't be right.
+        NoVideos: no video of the layout is there.
+        ListingError: no test list, or a line of it, or of the frame labels, that can't be right.
     """
-    found = [video for path, count in disk.video_files(root).items() if (video := parsed(path, count))]
+    files = disk.video_files(root)
+    found = [video for path, count in files.items() if (video := parsed(path, count))]
     if not found:
-        raise ListingError(
+        raise NoVideos(
             f"{root}: no Celeb-DF video; looked for Celeb-real/id0_0000.mp4, YouTube-real/00000.mp4 and "
             "Celeb-synthesis/id0_id1_0000.mp4: ROOT is the folder that holds these three"
         )
     test = test_list(root)
     ranges = _fake_ranges(root / FRAME_LABELS)
-    if unknown := sorted(ranges.keys() - {video.path for video in found} - test.keys()):
+    there = {video.path for video in found}
+    if unknown := sorted(ranges.keys() - there - test.keys()):
         raise ListingError(f"{root / FRAME_LABELS}: {len(unknown)} of its paths are not there: {disk.few(unknown)}")
-    return checked(
-        [
-            replace(video, split="test" if video.path in test else "train", fake_ranges=ranges.get(video.path))
-            for video in found
-        ],
-        where=str(root),
+    listed = [
+        replace(video, split="test" if video.path in test else "train", fake_ranges=ranges.get(video.path))
+        for video in found
+    ]
+    return Inventory(
+        root,
+        checked(listed, where=str(root)),
+        notes=tuple(_test_notes(test, there)),
+        title="Celeb-DF v2",
+        groups=tuple(groups(there, test)),
+        unlisted=tuple(sorted(files.keys() - there)),
     )
+
+
+def groups(there: set[str], test: dict[str, int]) -> list[Group]:
+    """Compare with the full set, by count; of what is missing, the names in the test list are known.
+
+    Args:
+        there: paths of the videos that are there, relative to the root.
+        test: the official test list, label by path. Where it is not that of Celeb-DF v2, the set is another one of
+            its layout: nobody can say what is missing, and there are no groups.
+    """
+    if not _is_published(test):
+        return []
+    return [
+        by_count(
+            folder,
+            expected=expected,
+            there=[path for path in there if path.startswith(f"{folder}/")],
+            known=[path for path in test if path.startswith(f"{folder}/")],
+        )
+        for folder, expected in FOLDERS.items()
+    ]
 
 
 def parsed(path: str, count: int) -> Video | None:
@@ -88,15 +119,23 @@ def test_list(root: Path) -> dict[str, int]:
     return labels
 
 
-def absent(root: Path, listed: list[Video]) -> list[str]:
-    """Name the videos of the official test list that are not among those listed, sorted."""
-    return sorted(test_list(root).keys() - {video.path for video in listed})
+def _test_notes(test: dict[str, int], there: set[str]) -> list[str]:
+    count = Counter(test.values())
+    names = f"the test list names {count[REAL]} real and {count[FAKE]} fake videos"
+    if _is_published(test):
+        notes = [f"{names}, as published"]
+    else:
+        notes = [
+            f"{names}, not the {TESTED[REAL]} and {TESTED[FAKE]} of Celeb-DF v2: it is another set of the same layout, "
+            "or a list that is not whole, so nothing is counted as missing"
+        ]
+    if absent := sorted(test.keys() - there):
+        notes.append(f"not here: {disk.counted(len(absent), 'video')} of the test list: {disk.few(absent)}")
+    return notes
 
 
-def test_counts(root: Path) -> str:
-    """Say how many real and fake videos the test list names, beside what the published one does."""
-    count = Counter(test_list(root).values())
-    return f"{count[REAL]} real, {count[FAKE]} fake (Celeb-DF v2 as published: 178 real, 340 fake)"
+def _is_published(test: dict[str, int]) -> bool:
+    return Counter(test.values()) == TESTED
 
 
 def _line(line: str, *, where: str) -> tuple[str, int]:

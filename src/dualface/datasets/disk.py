@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dualface.errors import ListingError
@@ -10,12 +10,26 @@ from dualface.errors import ListingError
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts")
 
 
-def video_files(root: Path) -> dict[str, int]:
-    """Find the video files under a folder.
+def is_video(name: str) -> bool:
+    """Say whether a file's name ends, in any case, like one of `SUFFIXES`."""
+    return Path(name).suffix.lower() in SUFFIXES
 
-    The rule: regular files whose suffix, in any case, is one of `SUFFIXES`. Names that start with a dot are left
-    out, files and folders alike (`._x.mp4` is what macOS adds beside x.mp4). Links to folders inside the root are
-    not followed, since what they lead to is found under its own name.
+
+def video_files(root: Path) -> dict[str, int]:
+    """Find the video files under a folder, as `files` finds files."""
+    return files(root, wanted=is_video)
+
+
+def files(root: Path, *, wanted: Callable[[str], bool]) -> dict[str, int]:
+    """Find files under a folder.
+
+    The rule: regular files whose name is wanted. Names that start with a dot are left out, files and folders alike
+    (`._x.mp4` is what macOS adds beside x.mp4). Links to folders inside the root are not followed, since what they
+    lead to is found under its own name.
+
+    Args:
+        root: the folder.
+        wanted: says of a file's name whether it counts.
 
     Returns:
         Size in bytes by POSIX path relative to `root`, sorted by path.
@@ -28,10 +42,10 @@ def video_files(root: Path) -> dict[str, int]:
     found = {}
     for folder, folders, names in os.walk(root, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        videos = [name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
-        for name in [*folders, *videos]:
+        kept = [name for name in names if not name.startswith(".") and wanted(name)]
+        for name in [*folders, *kept]:
             _check(Path(folder, name), root)
-        for path in (Path(folder, name) for name in videos):
+        for path in (Path(folder, name) for name in kept):
             status = path.stat()
             if stat.S_ISREG(status.st_mode):
                 found[path.relative_to(root).as_posix()] = status.st_size
@@ -42,6 +56,11 @@ def few(names: Iterable[str], *, limit: int = 3) -> str:
     """Join the first names for a message: `a, b, c, ...`."""
     names = list(names)
     return ", ".join([*names[:limit], *(["..."] if len(names) > limit else [])])
+
+
+def counted(number: int, noun: str, many: str | None = None) -> str:
+    """Count in words: `1 video`, `1,200 videos`; `many` where the plural takes more than an s."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
 def _check(path: Path, root: Path) -> None:

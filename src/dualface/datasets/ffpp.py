@@ -6,19 +6,19 @@ face of BBB put on the clip AAA. The official splits are pairs of ids; both dire
 
 import json
 import re
-from collections import Counter
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from dualface.datasets import disk
-from dualface.errors import ListingError
+from dualface.datasets import disk, faceforensics
+from dualface.datasets.faceforensics import QUALITY
+from dualface.datasets.inventory import Group, Inventory, NoVideos, by_name
 from dualface.label import FAKE, REAL
 from dualface.manifest import Video, checked
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
-QUALITIES = ("raw", "c23", "c40")
-QUALITY = rf"(?P<quality>{'|'.join(QUALITIES)})"
+FIRST_METHODS = METHODS[:4]  # those of the paper; FaceShifter was added later and is not missed where it is not there
+DFD_FOLDERS = ("original_sequences/actors/", "manipulated_sequences/DeepFakeDetection/")
 ORIGINAL = re.compile(rf"original_sequences/youtube/{QUALITY}/videos/(?P<clip>[0-9]{{3}})\.mp4")
 MANIPULATED = re.compile(
     rf"manipulated_sequences/(?P<method>{'|'.join(METHODS)})/{QUALITY}/videos/"
@@ -26,31 +26,60 @@ MANIPULATED = re.compile(
 )
 
 
-def videos(root: Path, *, qualities: tuple[str, ...] = (), methods: tuple[str, ...] = ()) -> list[Video]:
-    """List the videos that are there.
+def inventory(root: Path, *, qualities: tuple[str, ...] = (), methods: tuple[str, ...] = ()) -> Inventory:
+    """List the videos that are there; a partial download is fine.
 
     Args:
         root: the folder that holds `original_sequences` and `manipulated_sequences`.
-        qualities: compression levels to take, of `QUALITIES`; none named = all present.
+        qualities: compression levels to take, of `faceforensics.QUALITIES`; none named = all present.
         methods: manipulations to take, of `METHODS`; none named = all present. Originals are always taken.
 
     Raises:
-        ListingError: no video of the layout, or none of a quality or method that was asked for.
+        NoVideos: no video of the layout is there.
+        ListingError: none of a quality or method that was asked for.
     """
-    found = [video for path, count in disk.video_files(root).items() if (video := parsed(path, count))]
+    files = disk.video_files(root)
+    found = [video for path, count in files.items() if (video := parsed(path, count))]
     if not found:
-        raise ListingError(
+        raise NoVideos(
             f"{root}: no FaceForensics++ video; looked for original_sequences/youtube/c23/videos/000.mp4 and "
             "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4: ROOT is the folder that holds these two"
         )
-    chosen = [
-        video
-        for video in found
-        if (not qualities or video.quality in qualities)
-        and (not methods or video.method is None or video.method in methods)
+    taken = faceforensics.chosen(found, qualities=qualities, methods=methods, root=root)
+    notes, unlisted = faceforensics.sorted_out(
+        files.keys() - {video.path for video in found}, other="DFD", command="dfd", folders=DFD_FOLDERS
+    )
+    only = f" ({faceforensics.joined(methods)} only)" if methods else ""
+    return Inventory(
+        root,
+        checked(taken, where=str(root)),
+        notes=(*faceforensics.choice_notes(found, taken), *notes),
+        title=f"FaceForensics++{only} at {faceforensics.joined(faceforensics.present(taken))}",
+        groups=tuple(groups(taken, methods=methods)),
+        unlisted=tuple(unlisted),
+    )
+
+
+def groups(taken: list[Video], *, methods: tuple[str, ...] = ()) -> list[Group]:
+    """Compare with the full set, by name: at each quality that is there, its originals and the fakes of each method.
+
+    Args:
+        taken: the videos listed.
+        methods: those asked for; none named = the first four, and FaceShifter where there is some of it.
+    """
+    there = {video.method for video in taken}
+    wanted = [one for one in METHODS if one in (methods or FIRST_METHODS) or one in there]
+    clips = [f"{clip}.mp4" for clip in official_splits()]
+    fakes = [f"{target}_{donor}.mp4" for pair in official_pairs() for target, donor in (pair, pair[::-1])]
+    return [
+        by_name(
+            f"{method or 'original'} {quality}",
+            expected=fakes if method else clips,
+            there=faceforensics.names(taken, method=method, quality=quality),
+        )
+        for quality in faceforensics.present(taken)
+        for method in (None, *wanted)
     ]
-    _check_present(found, chosen, asked=(*qualities, *methods), root=root)
-    return checked(chosen, where=str(root))
 
 
 def parsed(path: str, count: int) -> Video | None:
@@ -91,14 +120,12 @@ def split_of(identities: tuple[str, ...]) -> str | None:
 
 @cache
 def official_splits() -> dict[str, str]:
-    """Return the official split of each id, from the pairs that the data set publishes."""
+    """Return the official split of each id."""
+    return {identity: split for pair, split in official_pairs().items() for identity in pair}
+
+
+@cache
+def official_pairs() -> dict[tuple[str, str], str]:
+    """Return the official split of each pair of ids that were put on each other, as the data set publishes them."""
     text = resources.files(__package__).joinpath("ffpp_splits.json").read_text(encoding="utf-8")
-    return {identity: split for split, pairs in json.loads(text).items() for pair in pairs for identity in pair}
-
-
-def _check_present(found: list[Video], chosen: list[Video], *, asked: tuple[str, ...], root: Path) -> None:
-    there = {name for video in chosen for name in (video.quality, video.method)}
-    if missing := [name for name in asked if name not in there]:
-        kinds = Counter(f"{video.method or 'original'} {video.quality}" for video in found)
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        raise ListingError(f"{root}: no video for {', '.join(missing)}, which was asked for; there are: {counts}")
+    return {(first, second): split for split, pairs in json.loads(text).items() for first, second in pairs}

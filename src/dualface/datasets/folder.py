@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from dualface import label as labels
 from dualface.datasets import disk
+from dualface.datasets.inventory import Inventory, NoVideos
 from dualface.errors import DualfaceError, ListingError
 from dualface.manifest import OFFICIAL_SPLITS, Video, checked, parse_ranges
 
@@ -25,33 +26,40 @@ WORDS = {"0": labels.REAL, "1": labels.FAKE}
 CLEAN = re.compile(r"[A-Za-z0-9_-]{1,150}")
 
 
-def videos(source: Path) -> list[Video]:
-    """List the videos of a folder or of a CSV.
+def inventory(source: Path) -> Inventory:
+    """List the videos of a folder or of a CSV. What the full set would be nobody can say.
 
     Raises:
-        ListingError: there is no video, or a line of the CSV can't be right.
+        NoVideos: the folder has no video under `real` or `fake`.
+        ListingError: the CSV lists no video, or a line of it can't be right.
     """
-    return _of_csv(source) if source.is_file() else _of_folder(source)
+    if source.is_file():
+        return Inventory(source.parent, _of_csv(source))
+    files = disk.video_files(source)
+    listed = _of_folder(source, files)
+    return Inventory(source, listed, unlisted=tuple(sorted(files.keys() - {video.path for video in listed})))
 
 
 def key_of(path: str) -> str:
     """Make the key of a video from its path relative to the root, and from that alone."""
     parts = PurePosixPath(path)
     folders = parts.parts[:-1]
-    if parts.suffix == ".mp4" and CLEAN.fullmatch(parts.stem) and folders in ((), ("real",), ("fake",)):
+    # A file real-a.mp4 must not be taken for real/a.mp4.
+    is_plain = folders in (("real",), ("fake",)) or (not folders and not parts.stem.startswith(("real-", "fake-")))
+    if parts.suffix == ".mp4" and CLEAN.fullmatch(parts.stem) and is_plain:
         return "-".join([*folders, parts.stem])
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", "-".join([*folders[:1], parts.stem])).strip("_-")[:150]
     return f"{readable}-{hashlib.sha256(path.encode()).hexdigest()[:12]}"
 
 
-def _of_folder(root: Path) -> list[Video]:
+def _of_folder(root: Path, files: dict[str, int]) -> list[Video]:
     found = [
         _video(path, count, FOLDERS[top])
-        for path, count in disk.video_files(root).items()
+        for path, count in files.items()
         if (top := PurePosixPath(path).parts[0]) in FOLDERS and top != path
     ]
     if not found:
-        raise ListingError(
+        raise NoVideos(
             f"{root}: no videos; looked for files under {root / 'real'} and {root / 'fake'} that end in "
             f"{' '.join(disk.SUFFIXES)}; other layouts: list them in a CSV with the columns path,label"
         )
