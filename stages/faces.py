@@ -1,8 +1,10 @@
 """Find the main person's faces in every video and cut them out; the ledger has a row for each video."""
 
+import sys
+
 from dualface import entry, ledger, manifest, params, tables
 from dualface import label as labels
-from dualface.faces import engine
+from dualface.faces import engine, work
 from dualface.shards.write import write
 
 
@@ -17,13 +19,16 @@ def main() -> None:
     )
     settings = params.load(args.params).faces
     videos = manifest.read(args.manifest)
-    results = engine.results(videos, data_root=entry.data_root(), settings=settings, workers=entry.workers())
-    attempts: list[ledger.Attempt] = []
-    with tables.replacing(args.shards) as folder:
-        folder.mkdir()
-        write(folder, engine.kept(results, attempts), shard_bytes=settings.shard_megabytes * 10**6)
-    ledger.write(args.ledger, attempts)
-    entry.write_json(args.counts, counts(videos, attempts))
+    attempts = engine.engine(entry.engine(), workers=entry.workers())
+    with work.opened(entry.work_folder(), videos=videos, settings=settings, data_root=entry.data_root()) as place:
+        rows = engine.run(videos, work=place, settings=settings, attempts=attempts)
+        with tables.replacing(args.shards) as folder:
+            folder.mkdir()
+            write(folder, engine.samples(videos, rows, work=place), shard_bytes=settings.shard_megabytes * 10**6)
+        ledger.write(args.ledger, list(rows.values()))
+        entry.write_json(args.counts, counts(videos, list(rows.values())))
+        for left_alone in place.finish():
+            sys.stderr.write(f"note: {left_alone}; delete it if you do not mean to go on with it\n")
 
 
 def counts(videos: list[manifest.Video], attempts: list[ledger.Attempt]) -> dict[str, object]:

@@ -6,6 +6,8 @@ import av
 import cv2
 import numpy as np
 
+from dualface.frame import Converters, Frame
+
 
 def write_clip(path: Path, frames: list[np.ndarray], *, key_every: int = 10, **container_options: str) -> Path:
     """Encode `(H, W, 3)` uint8 RGB frames as H.264 at 25 frames per second; the name's ending says in what."""
@@ -18,6 +20,11 @@ def write_clip(path: Path, frames: list[np.ndarray], *, key_every: int = 10, **c
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def still(rgb: np.ndarray, *, index: int = 0) -> Frame:
+    """Make a frame of `(H, W, 3)` uint8 RGB, without a video."""
+    return Frame(index, av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24"), Converters())
 
 
 def grey_steps(count: int) -> list[np.ndarray]:

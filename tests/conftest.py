@@ -1,5 +1,7 @@
 """What several test files need."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,36 @@ import pytest
 import torch
 from hypothesis import settings
 
-from dualface.shards.sample import FaceTrack
+from dualface.faces import supervisor
+from dualface.shards import write
+from dualface.shards.sample import FaceTrack, encode
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+# A worker process whose behaviour the name of the video decides.
+FAKE_WORKER = """
+import json, os, pathlib, signal, sys, time
+print("ready", flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    key, into = request["video"]["key"], pathlib.Path(request["into"])
+    (into.parent / "asked").open("a").write(key + " ")
+    kind, _, _ = key.partition("_")
+    if kind == "segfault" or (kind == "once" and not into.with_suffix(".died").exists()):
+        into.write_bytes(b"half")
+        into.with_suffix(".died").touch()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "leaves":
+        sys.exit(3)
+    if kind == "hangs":
+        into.with_suffix(".pid").write_text(str(os.getpid()))
+        time.sleep(300)
+    if kind == "stops":
+        print(json.dumps({"stop": "the disk is full"}), flush=True)
+        continue
+    into.write_bytes(b"whole")
+    print(json.dumps({"row": {"key": key, "outcome": "ok", "reason": "", "frames": 3}}), flush=True)
+"""
 
 # The same examples on every machine, however slow: a change fails for what it changed, not by a draw.
 # `pytest --hypothesis-profile=explore` draws new ones.
@@ -44,3 +72,17 @@ def make_track(key: str, *, count: int = 10, side: int = 16, fake: bool = False,
         labels=np.full(count, fake, dtype=np.uint8),
         meta={"width": 320, "height": 240},
     )
+
+
+def write_tracks(folder: Path, tracks: Iterable[FaceTrack], *, shard_bytes: int) -> None:
+    """Write tracks as shards."""
+    write.write(folder, ((track.key, encode(track)) for track in tracks), shard_bytes=shard_bytes)
+
+
+@pytest.fixture
+def fake_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Replace the worker process: no faces, but every way to die."""
+    script = tmp_path / "fake_worker.py"
+    script.write_text(FAKE_WORKER)
+    monkeypatch.setattr(supervisor, "COMMAND", (sys.executable, str(script)))
+    return script

@@ -16,7 +16,7 @@ FLOORS = [
     {"label", "yaml12", "tables", "device"},
     {"params"},
     {"entry"},
-    {"manifest", "ledger", "split", "scores", "shards", "card", "history"},
+    {"manifest", "ledger", "split", "scores", "shards", "card", "history", "frame"},
     {"datasets", "video", "ingest", "subset", "batches", "models", "losses", "metrics", "demo"},
     {"faces", "scan", "predict", "checkpoint"},
     {"train", "report"},
@@ -25,8 +25,9 @@ FLOORS = [
 # The few homes of each library.
 HOMES = {
     "dlib": {"faces"},
-    "av": {"video", "demo"},
+    "av": {"video", "frame", "demo"},
     "cv2": {"faces", "demo"},
+    "ray": {"faces"},
     "webdataset": {"shards"},
     "zstandard": {"shards"},
     "torchvision": {"models"},

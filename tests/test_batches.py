@@ -4,10 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import make_track
+from conftest import make_track, write_tracks
 from dualface.batches import EpochSampler, TrainingWindows, collate, epoch_batches, valid, windows
 from dualface.shards.read import Shards
-from dualface.shards.write import write
 
 
 @given(count=st.integers(1, 400), frames=st.integers(1, 40), stride=st.integers(1, 9))
@@ -58,7 +57,7 @@ def test_epochs_differ_and_repeat_from_the_seed():
 @pytest.fixture
 def shards(tmp_path):
     tracks = [make_track("a", count=10), make_track("b", count=3, fake=True, seed=1)]
-    write(tmp_path, tracks, shard_bytes=10**9)
+    write_tracks(tmp_path, tracks, shard_bytes=10**9)
     return Shards(tmp_path)
 
 
@@ -90,7 +89,7 @@ def test_windows_come_from_all_of_a_long_video(shards):
 def test_a_fakes_window_holds_a_fake_frame_where_one_can(tmp_path):
     partial = make_track("a", count=40, fake=True)
     partial.labels[:30] = 0
-    write(tmp_path, [partial], shard_bytes=10**9)
+    write_tracks(tmp_path, [partial], shard_bytes=10**9)
     data = TrainingWindows(Shards(tmp_path), ["a"], [1], frames=5, stride=1, flip=False, seed=0)
     assert all(data[(epoch, 0)][2].any() for epoch in range(50))
 

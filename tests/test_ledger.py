@@ -4,7 +4,10 @@ from dualface import ledger
 from dualface.errors import TableError
 from dualface.ledger import Attempt
 
-ATTEMPTS = [Attempt("b", "no_face", "no face in 9 frames", 9, 0), Attempt("a", "ok", "", 30, 28)]
+ATTEMPTS = [
+    Attempt("b", "no_face", "no face in 9 frames", 9, 0),
+    Attempt("a", "ok", "", 30, 28, box_width=90, seconds=1.2),
+]
 
 
 def test_a_ledger_reads_back_sorted_by_key(tmp_path):
@@ -21,6 +24,9 @@ def test_every_outcome_is_counted_even_those_that_did_not_happen():
         "too_few_faces": 0,
         "no_face": 1,
         "unreadable": 0,
+        "refused": 0,
+        "timeout": 0,
+        "crashed": 0,
         "frames": 39,
         "faces": 28,
     }

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from dualface import ledger
 
 DEMO = {
     "identities": 9,
@@ -64,6 +65,7 @@ def house(tmp_path_factory):
         ".dvc/config",
         ".dvc/plots/decisions.json",
         ".dvcignore",
+        ".gitignore",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -96,10 +98,9 @@ def test_raw_videos_become_a_report(house):
 
 
 def test_every_video_is_accounted_for(house):
-    ledger = json.loads((house / "results/faces.json").read_text())
+    counts = json.loads((house / "results/faces.json").read_text())
     videos = len(list((house / "data/demo/videos").rglob("*.mp4")))
-    outcomes = ("ok", "damaged", "no_fake_frame", "too_few_faces", "no_face", "unreadable")
-    assert ledger["videos"] == videos == sum(ledger[name] for name in outcomes)
+    assert counts["videos"] == videos == sum(counts[name] for name in ledger.OUTCOMES)
 
 
 def test_a_second_run_does_nothing_nor_does_a_comment(house):

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from conftest import ROOT, make_track
+from conftest import ROOT, make_track, write_tracks
 from dualface import card, ledger, manifest, scores, split
 from dualface.report.table import table
-from dualface.shards import write as shards_write
 
 STAGE = ROOT / "stages" / "report.py"
 MODEL = {"backbone": "resnet18", "frames": 8, "stride": 4, "input_size": 16}
@@ -54,7 +53,7 @@ def fabricate(folder, *, fakes=4, reals=12, frames=20, perfect=False, lost=2):
     split.write(folder / "split.csv", choices)
     scores.write(folder / "scores.parquet", scored)
     (folder / "shards").mkdir()
-    shards_write.write(folder / "shards", tracks, shard_bytes=10**9)
+    write_tracks(folder / "shards", tracks, shard_bytes=10**9)
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
     settings["report"]["resamples"] = 100
     (folder / "params.yaml").write_text(yaml.safe_dump(settings))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from conftest import write_tracks
 from dualface.errors import DualfaceError
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.metrics.ranking import Ranked
 from dualface.report import content, examples, points, words
 from dualface.scores import VideoScores
-from dualface.shards import write as shards_write
 from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack
 from dualface.split import Choice
@@ -154,7 +154,7 @@ def shards(tmp_path):
             np.zeros(count, np.uint8),
             {},
         )
-        shards_write.write(tmp_path, [track], shard_bytes=1)
+        write_tracks(tmp_path, [track], shard_bytes=1)
         return Shards(tmp_path)
 
     return make

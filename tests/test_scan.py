@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,10 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("lying", FILES)
-@pytest.mark.parametrize("asked", FILES)
+@pytest.mark.parametrize(("asked", "lying"), list(permutations(FILES, 2)))
 def test_a_set_that_is_not_there_is_refused_with_the_command_for_the_one_that_is(tmp_path, asked, lying):
     root = tmp_path / "my sets"
     touch(root, *FILES[lying], content=b"{}")
-    if asked == lying:
-        return
     message = refused(asked, root)
     assert "looked for" in message
     assert message.endswith(f"try: dualface scan {lying} '{root}'")

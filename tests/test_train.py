@@ -5,12 +5,11 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from conftest import make_track
+from conftest import make_track, write_tracks
 from dualface.device import Device
 from dualface.errors import TrainingError
 from dualface.params import LossParams, TrainParams
 from dualface.shards.read import Shards
-from dualface.shards.write import write
 from dualface.train import fit
 
 CPU = Device(torch.device("cpu"), torch.float32)
@@ -30,7 +29,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     labels = World(None).train | World(None).val
     tracks = (make_track(k, count=6, side=32, fake=bool(y), seed=i) for i, (k, y) in enumerate(labels.items()))
-    write(folder, tracks, shard_bytes=10**9)
+    write_tracks(folder, tracks, shard_bytes=10**9)
     return World(Shards(folder))
 
 

@@ -1,14 +1,19 @@
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 
 from clips import grey_steps, write_clip
 from dualface import video
-from dualface.errors import VideoUnreadable
+from dualface.errors import VideoRefused, VideoUnreadable
+
+LIMITS = video.Limits(pixels=2**26, frames=1000)
 
 
-def read(path):
-    with video.opened(path) as clip:
-        return clip, list(clip)
+def read(path, *, limits=LIMITS):
+    with video.opened(path, limits=limits) as clip:
+        return clip, [(frame.index, frame.rgb) for frame in clip]
 
 
 def numbers(frames):
@@ -69,8 +74,38 @@ def test_a_file_that_ends_early_says_so(tmp_path, name, options):
     assert "of 2.0 s" in clip.damage
 
 
+@pytest.mark.parametrize("ending", ["mkv", "webm"])
+def test_a_hole_that_the_reader_passes_over_is_told_and_does_not_shift_the_frame_numbers(tmp_path, ending):
+    path = write_clip(tmp_path / "a.mkv", grey_steps(50), key_every=5, cluster_time_limit="200")
+    path = path.rename(path.with_suffix(f".{ending}"))
+    content = bytearray(path.read_bytes())
+    start, end = len(content) // 3, len(content) * 2 // 3
+    content[start:end] = bytes(end - start)
+    path.write_bytes(content)
+    clip, frames = read(path)
+    assert 15 < clip.frames < 45
+    assert f"decoded {clip.frames} of about " in clip.damage
+    assert [index for index, _ in frames] == pytest.approx(numbers(frames), abs=1)
+    assert frames[-1][0] == pytest.approx(49, abs=1)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "ts", "flv", "avi"])
+def test_a_pause_of_a_variable_rate_is_no_damage(tmp_path, ending):
+    path = tmp_path / f"a.{'mkv' if ending == 'webm' else ending}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for number, rgb in enumerate(grey_steps(20)):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = number + 50 * (number >= 10), Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    clip, frames = read(path.rename(path.with_suffix(f".{ending}")))
+    assert (clip.damage, [index for index, _ in frames]) == ("", list(range(20)))
+
+
 def test_stopping_early_is_no_damage(tmp_path):
-    with video.opened(write_clip(tmp_path / "a.mkv", grey_steps(50))) as clip:
+    with video.opened(write_clip(tmp_path / "a.mkv", grey_steps(50)), limits=LIMITS) as clip:
         next(iter(clip))
         assert (clip.frames, clip.damage) == (1, "")
 
@@ -111,11 +146,25 @@ def test_a_folder_is_refused_and_a_missing_file_is_an_os_error(tmp_path):
         read(tmp_path / "none.mp4")
 
 
-def test_a_header_that_claims_a_huge_picture_is_not_believed(tmp_path, monkeypatch):
+def test_a_video_of_too_large_frames_is_refused_before_one_is_decoded(tmp_path):
     path = write_clip(tmp_path / "a.mp4", grey_steps(3))
-    monkeypatch.setattr(video, "MOST_PIXELS", 64 * 64)
-    with pytest.raises(VideoUnreadable):
-        read(path)
+    with pytest.raises(VideoRefused, match=r"frames of 128 x 96, more than faces.limit_megapixels allows .4,096 px."):
+        read(path, limits=video.Limits(pixels=64 * 64, frames=9))
+
+
+def test_a_video_of_too_many_frames_is_refused_and_of_as_many_as_allowed_is_not(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", grey_steps(12))
+    assert len(read(path, limits=video.Limits(pixels=2**26, frames=12))[1]) == 12
+    with pytest.raises(VideoRefused, match="more than 11 frames"):
+        read(path, limits=video.Limits(pixels=2**26, frames=11))
+
+
+def test_thumbnails_tell_scenes_apart(tmp_path):
+    with video.opened(write_clip(tmp_path / "a.mp4", grey_steps(30)), limits=LIMITS) as clip:
+        frames = list(clip)
+    assert frames[0].thumbnail.shape == (36, 64)
+    assert frames[0].shape == (96, 128)
+    assert float(frames[29].thumbnail.mean()) - float(frames[0].thumbnail.mean()) == pytest.approx(116, abs=4)
 
 
 @pytest.mark.parametrize(

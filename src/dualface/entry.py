@@ -41,8 +41,9 @@ def run(main: Callable[[], None]) -> None:
         if error.filename is None and error.errno is None:
             raise
         sys.exit(f"error: {error.filename or 'writing'}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: nothing half-written was kept; `dvc repro` runs this stage again\n")
+    except KeyboardInterrupt as error:
+        told = str(error) or "nothing half-written was kept; `dvc repro` runs this stage again"
+        sys.stderr.write(f"\ninterrupted: {told}\n")
         sys.exit(130)
 
 
@@ -57,6 +58,16 @@ def data_root() -> Path | None:
     """Return the folder that `DUALFACE_DATA` names, or None where it is not set."""
     name = os.environ.get("DUALFACE_DATA")
     return Path(name) if name else None
+
+
+def work_folder() -> Path:
+    """Return the folder that `DUALFACE_WORK` names, else `.work` here: what long stages have done so far."""
+    return Path(os.environ.get("DUALFACE_WORK") or ".work")
+
+
+def engine() -> str:
+    """Return the name of who makes the attempts of face extraction: `DUALFACE_ENGINE`, else `local`."""
+    return os.environ.get("DUALFACE_ENGINE") or "local"
 
 
 def workers() -> int:

@@ -38,3 +38,7 @@ class TrainingError(DualfaceError):
 
 class VideoUnreadable(DualfaceError):
     """A video has no frame that can be decoded; the ledger keeps the reason."""
+
+
+class VideoRefused(DualfaceError):
+    """A video asks for more than the limits allow; the ledger keeps the reason."""

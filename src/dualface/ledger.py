@@ -10,7 +10,16 @@ from dualface import tables
 from dualface.errors import TableError
 
 WITH_FACES = ("ok", "damaged")  # these have a sample in the shards
-OUTCOMES = (*WITH_FACES, "no_fake_frame", "too_few_faces", "no_face", "unreadable")
+OUTCOMES = (
+    *WITH_FACES,
+    "no_fake_frame",
+    "too_few_faces",
+    "no_face",
+    "unreadable",
+    "refused",
+    "timeout",
+    "crashed",
+)
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -18,6 +27,8 @@ SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("frames", pa.int32(), nullable=False),
         pa.field("faces", pa.int32(), nullable=False),
+        pa.field("box_width", pa.int32(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
     ]
 )
 
@@ -29,18 +40,25 @@ class Attempt:
     Attributes:
         key: the video's key.
         outcome: `ok`: its faces are in the shards. `damaged`: they are, but part of the video did not decode.
-            `no_fake_frame`: a fake of which no kept frame is fake: it would teach that it is real. This one,
-            `too_few_faces`, `no_face` and `unreadable` have no sample in the shards.
+            No other has a sample there. `no_fake_frame`: a fake of which no kept frame is fake: it would teach
+            that it is real. `too_few_faces`, `no_face`, `unreadable`: as they say. `refused`: it asks for more than
+            the limits allow. `timeout`: it was not done within the limit. `crashed`: the process that worked on it
+            died, twice, or the program failed at it.
         reason: what went wrong, in words; empty for `ok`.
         frames: frames that were decoded (not what the container claims).
-        faces: faces that were kept.
+        faces: faces of the main person that were kept.
+        box_width: median width of their boxes in pixels; 0 where there are none.
+        seconds: length of what was decoded, by its time stamps; 0 where there is none. What it took to extract is
+            not a fact about the video, and goes to the log.
     """
 
     key: str
     outcome: str
     reason: str
-    frames: int
-    faces: int
+    frames: int = 0
+    faces: int = 0
+    box_width: int = 0
+    seconds: float = 0.0
 
 
 def write(path: Path, attempts: list[Attempt]) -> None:

@@ -45,7 +45,7 @@ class Video:
 
     Attributes:
         key: unique name of letters, digits, `_` and `-`, without dots.
-        dataset: the adapter that listed it (`celebdf`, `ffpp`, `folder`).
+        dataset: the adapter that listed it (`celebdf`, `ffpp`, `dfd`, `dfdc`, `folder`).
         path: POSIX path; one that starts with `./` is relative to the repository, any other to the data root.
         bytes: size of the file.
         label: 1 = FAKE, 0 = REAL.

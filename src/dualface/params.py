@@ -56,14 +56,27 @@ class FacesParams(Section):
     input_size: Annotated[int, within(16, 1024)]
     max_frames: Length
     min_faces: Length
+    people: Annotated[int, within(1, 8)]
     crop_scale: Annotated[float, within(1, 3)]
+    detector: Literal["hog", "cnn"]
+    weights: Annotated[str, Field(min_length=1)]
     upsample: Annotated[int, within(0, 3)]
+    search_megapixels: Annotated[float, within(0, 1000, above=True)]
+    stride: Annotated[int, within(1, 100)]
+    smooth: Annotated[int, within(0, 100)]
+    limit_megapixels: Annotated[float, within(0, 1000, above=True)]
+    limit_frames: Positive
+    limit_seconds: Annotated[float, within(0, 10**7, above=True)]
     shard_megabytes: Positive
 
     @model_validator(mode="after")
-    def _enough_are_kept(self) -> Self:
+    def _consistent(self) -> Self:
+        text = None
         if self.min_faces > self.max_frames:
             text = f"min_faces: {self.min_faces} is more than max_frames keeps ({self.max_frames})"
+        elif (self.detector == "cnn") == (self.weights == "none"):
+            text = "weights: none with detector: hog, which has none to load; with cnn, the file of dlib's MMOD network"
+        if text:
             raise PydanticCustomError("conflict", "{text}", {"text": text})
         return self
 

@@ -13,7 +13,7 @@ from dualface.errors import ListingError
 from dualface.label import FAKE, NAMES
 from dualface.manifest import OFFICIAL_SPLITS, Video
 
-DATASETS = ("celebdf", "ffpp", "dfd", "dfdc", "folder")
+DATASETS = tuple(layouts.NAMES)
 
 
 def scan(dataset: str, source: Path, *, qualities: tuple[str, ...] = (), methods: tuple[str, ...] = ()) -> Inventory:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from clips import still
 from dualface.faces import crop
 
 
@@ -29,7 +30,7 @@ def test_a_face_larger_than_the_picture_gives_the_largest_square():
 def test_what_is_inside_the_square_is_what_comes_out(input_size):
     rgb = np.zeros((80, 100, 3), dtype=np.uint8)
     rgb[27:53, 37:63] = (250, 120, 10)
-    face = crop.cut(rgb, np.array([40, 30, 60, 50]), crop_scale=1.3, input_size=input_size)
+    face = crop.cut(still(rgb), np.array([40, 30, 60, 50]), crop_scale=1.3, input_size=input_size)
     assert face.shape == (input_size, input_size, 3)
     assert (face == (250, 120, 10)).all()
 
@@ -37,5 +38,5 @@ def test_what_is_inside_the_square_is_what_comes_out(input_size):
 def test_shrinking_averages():
     rgb = np.zeros((80, 80, 3), dtype=np.uint8)
     rgb[:, ::2] = 200
-    face = crop.cut(rgb, np.array([0, 0, 80, 80]), crop_scale=1.3, input_size=20)
+    face = crop.cut(still(rgb), np.array([0, 0, 80, 80]), crop_scale=1.3, input_size=20)
     assert (face == 100).all()

@@ -10,13 +10,14 @@ def box(left, top=10, side=40):
     return np.array([left, top, left + side, top + side], dtype=np.int32)
 
 
-def follow(*sightings, most=None):
+def follow(*sightings):
     """Link frames, each a list of `(box, colour)`; a frame is told by its place."""
     tracks = []
     for index, faces in enumerate(sightings):
         boxes = [place for place, _ in faces]
         for (place, colour), one in zip(faces, track.link(tracks, index, boxes), strict=True):
-            one.add(index, place, np.full((16, 16, 3), colour, dtype=np.uint8), most=most)
+            one.see(index, place)
+            one.keep(track.Cut(index, place, crop=0), np.full((16, 16, 3), colour, dtype=np.uint8))
     return tracks
 
 
@@ -32,7 +33,7 @@ def test_two_people_keep_their_tracks_whatever_the_order_of_detections():
     pair = [(box(10), PALE), (box(150, side=50), DARK)]
     tracks = follow(*[pair if i % 2 else pair[::-1] for i in range(10)])
     assert [len(one.index) for one in tracks] == [10, 10]
-    assert {tuple(face[0, 0]) for one in track.main(tracks) for face in one.faces} == {DARK}
+    assert {int(cut.box[0]) for one in track.main(tracks) for cut in one.cuts} == {150}
 
 
 def test_the_main_person_is_not_swapped_for_another_while_hog_loses_them():
@@ -82,6 +83,18 @@ def test_false_alarms_do_not_pile_up_and_do_not_push_out_who_is_seen():
     assert frames_of(tracks) == list(range(100))
 
 
-def test_a_track_keeps_its_first_crops_only():
-    (one,) = follow(*[[(box(10), PALE)]] * 10, most=4)
-    assert (len(one.faces), len(one.boxes), len(one.index)) == (4, 4, 10)
+def test_people_come_by_their_total_area_each_with_the_tracks_that_continue_theirs():
+    trio = [(box(10, side=60), PALE), (box(150, side=50), DARK), (box(300), (20, 90, 20))]
+    tracks = follow(*[trio] * 10, *[[]] * 40, *[[(box(600), PALE)]] * 10)
+    found = track.people(tracks, most=2)
+    assert [sorted(index for one in person for index in one.index) for person in found] == [
+        [*range(10), *range(50, 60)],
+        [*range(10)],
+    ]
+    assert len(track.people(tracks, most=9)) == 3
+
+
+def test_a_track_of_which_nothing_was_cut_yet_is_nobody_s():
+    tracks = follow(*[[(box(10), PALE)]] * 10, *[[]] * 30, *[[(box(400), PALE)]] * 6)
+    tracks[1].colours[:] = 0
+    assert len(track.main(tracks)) == 1

@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 import webdataset
 
-from conftest import make_track
+from conftest import make_track, write_tracks
 from dualface.errors import ShardError
 from dualface.shards.read import Shards
-from dualface.shards.write import write
 
 
 @pytest.fixture
 def folder(tmp_path):
-    write(tmp_path, (make_track(f"clip{i}", seed=i) for i in range(5)), shard_bytes=15_000)
+    write_tracks(tmp_path, (make_track(f"clip{i}", seed=i) for i in range(5)), shard_bytes=15_000)
     return tmp_path
 
 
@@ -27,7 +26,7 @@ def test_shards_close_when_full_and_all_samples_are_found(folder):
 
 def test_the_same_tracks_give_the_same_bytes(folder, tmp_path_factory):
     again = tmp_path_factory.mktemp("again")
-    write(again, (make_track(f"clip{i}", seed=i) for i in range(5)), shard_bytes=15_000)
+    write_tracks(again, (make_track(f"clip{i}", seed=i) for i in range(5)), shard_bytes=15_000)
     names = sorted(path.name for path in folder.glob("*.tar"))
     assert names == sorted(path.name for path in again.glob("*.tar"))
     assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in names)
@@ -49,7 +48,7 @@ def test_an_index_can_be_sent_to_another_process(folder):
 
 def test_fingerprint_tells_subsets_and_extractions_apart(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
-    write(other, (make_track(f"clip{i}", seed=9 - i) for i in range(5)), shard_bytes=15_000)
+    write_tracks(other, (make_track(f"clip{i}", seed=9 - i) for i in range(5)), shard_bytes=15_000)
     keys = Shards(folder).keys()
     uses = dict.fromkeys(keys, "train real")
     prints = {

@@ -46,8 +46,10 @@ def inventory(root: Path) -> Inventory:
     test = test_list(root)
     ranges = _fake_ranges(root / FRAME_LABELS)
     there = {video.path for video in found}
-    if unknown := sorted(ranges.keys() - there - test.keys()):
-        raise ListingError(f"{root / FRAME_LABELS}: {len(unknown)} of its paths are not there: {disk.few(unknown)}")
+    if unknown := sorted(path for path in ranges if parsed(path, 0) is None):
+        raise ListingError(
+            f"{root / FRAME_LABELS}: {len(unknown)} of its paths are not of this layout: {disk.few(unknown)}"
+        )
     listed = [
         replace(video, split="test" if video.path in test else "train", fake_ranges=ranges.get(video.path))
         for video in found

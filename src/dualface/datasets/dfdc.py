@@ -90,9 +90,12 @@ def _homes(parts: list[Part]) -> dict[str, Part]:
     """Say in which part each clip lies that is named somewhere; where no list has it, with the first of its fakes."""
     homes: dict[str, Part] = {}
     for part in parts:
-        homes = {**dict.fromkeys(part.listed, part), **homes}
+        for name in part.listed:
+            homes.setdefault(name, part)
     for part in parts:
-        homes = {**{one.original: part for one in part.listed.values() if one.original}, **homes}
+        for one in part.listed.values():
+            if one.original:
+                homes.setdefault(one.original, part)
     return homes
 
 

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from dualface.frame import Frame
+
 
 def square(box: np.ndarray, *, crop_scale: float, width: int, height: int) -> tuple[int, int, int]:
     """Place the square that is cut out for a face.
@@ -27,11 +29,11 @@ def square(box: np.ndarray, *, crop_scale: float, width: int, height: int) -> tu
     return min(max(x, 0), width - side), min(max(y, 0), height - side), side
 
 
-def cut(rgb: np.ndarray, box: np.ndarray, *, crop_scale: float, input_size: int) -> np.ndarray:
+def cut(frame: Frame, box: np.ndarray, *, crop_scale: float, input_size: int) -> np.ndarray:
     """Cut a face out and bring it to the model's size.
 
     Args:
-        rgb: `(H, W, 3)` uint8.
+        frame: of the video.
         box: left, top, right, bottom in pixels.
         crop_scale: side of the crop over the longer side of the box.
         input_size: S, the side of the result in pixels.
@@ -39,8 +41,9 @@ def cut(rgb: np.ndarray, box: np.ndarray, *, crop_scale: float, input_size: int)
     Returns:
         `(S, S, 3)` uint8, averaged where the face is larger than S, cubic where it is smaller.
     """
-    height, width = rgb.shape[:2]
+    height, width = frame.shape
     x, y, side = square(box, crop_scale=crop_scale, width=width, height=height)
     how = cv2.INTER_AREA if side > input_size else cv2.INTER_CUBIC
-    face = cv2.resize(rgb[y : y + side, x : x + side], (input_size, input_size), interpolation=how)
+    part = frame.region(left=x, top=y, right=x + side, bottom=y + side)
+    face = cv2.resize(part, (input_size, input_size), interpolation=how)
     return np.asarray(face, dtype=np.uint8)

@@ -1,188 +1,152 @@
-"""Extract faces from many videos: one process per core, results in the order of the manifest.
+"""Extract the faces of many videos: go on where an earlier run ended, lose none, write in the manifest's order.
 
-At most IN_FLIGHT videos per worker are handed out and not yet written, so that one slow video can't let
-finished ones pile up in memory. The order of results, and so every byte written, does not depend on the
-number of workers.
+An engine makes the attempts and leaves a piece per video in the work folder; the shards are written from the pieces.
+So every byte written depends on the videos and the parameters alone: not on the engine, the number of workers, or how
+often the work was killed.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
-import cv2
-
-from dualface import manifest
-from dualface.errors import DualfaceError, ListingError
-from dualface.faces.detect import hog
-from dualface.faces.extract import extract
-from dualface.ledger import Attempt
+from dualface.errors import DualfaceError, ParamsError
+from dualface.faces import local, piece
+from dualface.faces.detect import check_weights
+from dualface.faces.supervisor import Done
+from dualface.faces.work import Work
+from dualface.key import RULE, is_valid
+from dualface.ledger import WITH_FACES, Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
-from dualface.progress import bar
-from dualface.shards.sample import FaceTrack
+from dualface.progress import VideoProgress
+from dualface.shards.sample import MAX_FACE_BYTES
 
-IN_FLIGHT = 4
+FIRST_CRASHES = 20  # attempts of a run that all crash: it is not the videos
+ADVICE = {
+    "refused": "raise faces.limit_megapixels or faces.limit_frames",
+    "timeout": "raise faces.limit_seconds",
+    "crashed": "this looks like a fault of the program or the machine: is there memory enough?",
+    "unreadable": "are these the files that were meant?",
+}
 
 
-class Result(NamedTuple):
-    """One video's row of the ledger, and its sample where it has one."""
+class Attempts(Protocol):
+    """Makes attempts, on this machine or on others."""
 
-    attempt: Attempt
-    track: FaceTrack | None
+    def __call__(
+        self, videos: list[Video], *, into: Callable[[Video], Path], data_root: Path | None, settings: FacesParams
+    ) -> Generator[Done]:
+        """Yield each video with its row, in any order, once its piece is written where `into` says."""
 
 
-def results(videos: list[Video], *, data_root: Path | None, settings: FacesParams, workers: int) -> Iterator[Result]:
-    """Extract the faces of all videos, with a progress bar on stderr.
+def engine(name: str, *, workers: int) -> Attempts:
+    """Choose who makes the attempts.
+
+    Args:
+        name: `local` (processes) or `ray` (a cluster).
+        workers: processes of the local engine; a cluster knows its own.
+
+    Raises:
+        DualfaceError: the name is unknown, or Ray is not installed.
+    """
+    match name:
+        case "local":
+            return partial(local.attempts, workers=workers)
+        case "ray":
+            from dualface.faces import cluster  # noqa: PLC0415  (Ray is an extra)
+
+            return cluster.attempts
+        case _:
+            raise DualfaceError(f"engine {name!r} is unknown; DUALFACE_ENGINE is local or ray")
+
+
+def run(videos: list[Video], *, work: Work, settings: FacesParams, attempts: Attempts) -> dict[str, Attempt]:
+    """Extract the faces of all videos that the work folder has no piece of yet, with progress on stderr.
 
     Args:
         videos: rows of the manifest.
-        data_root: the folder under which their files lie.
+        work: the open work folder.
         settings: the section `faces` of the parameters.
-        workers: number of processes, each with one thread.
+        attempts: who makes them.
 
-    Yields:
-        One result per video, in the order of `videos`.
+    Returns:
+        The row of each video, by key.
 
     Raises:
         ListingError: a file is missing or has changed since the manifest was made.
-        DualfaceError: a worker process died.
+        DualfaceError: the work can't go on; what is done stays.
+        KeyboardInterrupt: with a message that says so.
     """
+    check(videos, settings)
+    rows = {video.key: row for video in videos if (row := work.row(video)) is not None}
+    left = [video for video in videos if video.key not in rows]
+    with VideoProgress("faces", total=len(videos), done=len(rows)) as progress:
+        if rows:
+            progress.say(f"faces: {len(rows):,} of {len(videos):,} videos were done by an earlier run")
+        try:
+            with closing(attempts(left, into=work.partial, data_root=work.data_root, settings=settings)) as found:
+                for done in found:
+                    work.commit(done.video)
+                    work.log(done.row, done.seconds)
+                    rows[done.video.key] = done.row
+                    _tell(done, progress)
+        except KeyboardInterrupt:
+            told = f"{len(rows):,} of {len(videos):,} videos are done and kept; `dvc repro` goes on from there"
+            raise KeyboardInterrupt(told) from None
+    _check_faces(list(rows.values()))
+    return rows
+
+
+def _tell(done: Done, progress: VideoProgress) -> None:
+    row = done.row
+    progress.advance(row.outcome, frames=row.frames)
+    if row.outcome != "ok":
+        progress.say(f"{done.video.path}: {row.outcome}: {row.reason}")
+    if progress.outcomes["crashed"] == sum(progress.outcomes.values()) == FIRST_CRASHES:
+        raise DualfaceError(f"all of the first {FIRST_CRASHES} videos crashed; {ADVICE['crashed']}")
+
+
+def samples(videos: Iterable[Video], rows: dict[str, Attempt], *, work: Work) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the samples of all videos that have some, in the order of `videos`."""
     for video in videos:
-        located(video, data_root)
-    work = partial(attempt, data_root=data_root, settings=settings)
-    outcomes: Counter[str] = Counter()
-    with bar("faces", unit="video", total=len(videos)) as shown:
-        for result in in_order(work, videos, workers=max(1, min(workers, len(videos)))):
-            outcomes[result.attempt.outcome] += 1
-            shown.set_postfix(outcomes, refresh=False)
-            shown.update()
-            yield result
+        if rows[video.key].outcome in WITH_FACES:
+            yield from piece.read_samples(work.path(video))
 
 
-def kept(found: Iterable[Result], attempts: list[Attempt]) -> Iterator[FaceTrack]:
-    """Yield the samples among results; every attempt is appended to `attempts`.
+def check(videos: list[Video], settings: FacesParams) -> None:
+    """Find what would stop the work after hours.
 
     Raises:
-        DualfaceError: at the end, if there was no sample at all.
+        DualfaceError: the faces of a video would be too many for a shard, a person's key is taken or too long, or the
+            detector's weights are not there.
     """
-    empty = True
-    for result in found:
-        attempts.append(result.attempt)
-        if result.track is not None:
-            empty = False
-            yield result.track
-    if empty:
-        outcomes = Counter(attempt.outcome for attempt in attempts)
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        reasons = Counter(attempt.reason for attempt in attempts)
-        common = min(reasons, key=lambda reason: (-reasons[reason], reason), default="the manifest is empty")
+    if settings.detector == "cnn":
+        check_weights(Path(settings.weights))
+    if (unpacked := settings.max_frames * settings.input_size**2 * 3) > MAX_FACE_BYTES:
+        raise ParamsError(
+            f"faces.max_frames: {settings.max_frames} faces of {settings.input_size} px are {unpacked / 2**30:.1f} GiB "
+            f"a video, of at most {MAX_FACE_BYTES / 2**30:.0f}; lower it, or faces.input_size"
+        )
+    keys = {video.key for video in videos}
+    others = {piece.person_key(key, number): key for key in keys for number in range(2, settings.people + 1)}
+    if long := sorted(key for key in others if not is_valid(key)):
+        raise DualfaceError(f"key {others[long[0]]!r} is too long for faces.people above 1: {RULE}; rename the video")
+    if clash := sorted(keys & others.keys()):
         raise DualfaceError(
-            f"no faces in any of {len(attempts)} videos ({counts}); most common reason: {common}; "
-            "look at the videos, or set faces.upsample to 1 or faces.min_faces lower"
+            f"key {clash[0]!r} is also what a person of {others[clash[0]]!r} would be called; rename the video, or set "
+            "faces.people to 1"
         )
 
 
-def attempt(video: Video, *, data_root: Path | None, settings: FacesParams) -> Result:
-    """Extract the faces of one video.
-
-    Raises:
-        ListingError: its file is missing or has changed since the manifest was made.
-    """
-    found = extract(
-        located(video, data_root),
-        detect=hog(settings.upsample),
-        input_size=settings.input_size,
-        crop_scale=settings.crop_scale,
-        max_frames=settings.max_frames,
-        min_faces=settings.min_faces,
-    )
-    row = Attempt(video.key, found.outcome, found.reason, frames=found.frames, faces=len(found.faces))
-    if not len(found.faces):
-        return Result(row, None)
-    labels = manifest.frame_labels(video, found.index)
-    if video.label and not labels.any():
-        ranges = " ".join(f"{start}:{end}" for start, end in video.fake_ranges or ())
-        reason = f"none of its {len(found.faces)} faces is in its fake frames {ranges}; raise faces.max_frames?"
-        return Result(Attempt(video.key, "no_fake_frame", reason, frames=found.frames, faces=0), None)
-    return Result(row, FaceTrack(video.key, found.faces, found.index, found.boxes, labels, found.meta))
-
-
-def located(video: Video, data_root: Path | None) -> Path:
-    """Say where a video's file lies, after checking that it is the one that was listed.
-
-    Raises:
-        ListingError: it is missing, or its size is not the manifest's.
-    """
-    path = manifest.locate(video, data_root)
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise ListingError(f"{path}: not found; scan again with `dualface scan` if it was removed") from None
-    if size != video.bytes:
-        raise ListingError(f"{path}: has {size} bytes, but {video.bytes} when it was listed; fetch or scan it again")
-    return path
-
-
-def in_order(work: Callable[[Video], Result], videos: list[Video], *, workers: int) -> Iterator[Result]:
-    """Yield `work(video)` of each video, in their order, done by that many processes.
-
-    Raises:
-        DualfaceError: a process died. What `work` raises is raised here.
-    """
-    with _pool(workers) as pool:
-        waiting: deque[tuple[Video, Future[Result]]] = deque()
-        for video in videos:
-            waiting.append((video, pool.submit(work, video)))
-            if len(waiting) >= IN_FLIGHT * workers:
-                yield _result(*waiting.popleft())
-        while waiting:
-            yield _result(*waiting.popleft())
-
-
-def _result(video: Video, future: "Future[Result]") -> Result:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise DualfaceError(
-            f"a worker process died at or soon after video {video.key!r} (killed, or out of memory?); "
-            "run again, with a smaller DUALFACE_WORKERS if memory is short"
-        ) from None
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    # spawn: a fork would copy the locks of this process's threads (tqdm, arrow) in whatever state they are.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    try:
-        yield pool
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()  # Ctrl-C must not wait for the videos in work
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; a traceback per worker helps no one
-    cv2.setNumThreads(1)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    # A parent that was killed can't stop its workers; they would hold their memory for ever.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _check_faces(rows: list[Attempt]) -> None:
+    if any(row.outcome in WITH_FACES for row in rows):
+        return
+    outcomes = Counter(row.outcome for row in rows)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    reasons = Counter((row.outcome, row.reason) for row in rows)
+    outcome, reason = min(reasons, key=lambda one: (-reasons[one], one), default=("", "the manifest is empty"))
+    advice = ADVICE.get(outcome, "look at the videos, or set faces.upsample to 1 or faces.min_faces lower")
+    raise DualfaceError(f"no faces in any of {len(rows)} videos ({counts}); most common reason: {reason}; {advice}")

@@ -1,17 +1,35 @@
-"""From one video file to the faces of its main person, or to the reason why there are none."""
+"""From one video file to the faces of its main people, or to the reason why there are none."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from dualface import video
-from dualface.errors import VideoUnreadable
+from dualface.errors import VideoRefused, VideoUnreadable
 from dualface.faces import crop, track
-from dualface.faces.detect import Detect, largest
+from dualface.faces.detect import Detector
+from dualface.faces.search import search
+from dualface.faces.smooth import smoothed
+from dualface.faces.spill import Crops, Spill
 from dualface.ledger import WITH_FACES
+
+
+@dataclass(frozen=True)
+class Person:
+    """The kept faces of one person.
+
+    Attributes:
+        faces: N crops, `(N, S, S, 3)` uint8, in the order of the video; still in the spill.
+        index: `(N,)` int32, source frame numbers, ascending.
+        boxes: `(N, 4)` int32, the box by which each was cut: left, top, right, bottom, px.
+    """
+
+    faces: Crops
+    index: np.ndarray
+    boxes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -21,60 +39,111 @@ class Extract:
     Attributes:
         outcome: one of `ledger.OUTCOMES`.
         reason: what went wrong, in words; empty for `ok`.
-        frames: frames that were decoded and searched.
-        faces: `(N, S, S, 3)` uint8, RGB crops in the order of the video; N = 0 unless `ok` or `damaged`.
-        index: `(N,)` int32, source frame numbers, ascending.
-        boxes: `(N, 4)` int32, detected box in the source frame: left, top, right, bottom, px.
+        people: the main person first; nobody unless `ok` or `damaged`.
+        frames: frames that were decoded.
+        seconds: length of what was decoded, by its time stamps.
         meta: `width` and `height` of the upright frame in px, `frames` as above, `fps` by the time stamps.
     """
 
     outcome: str
     reason: str
-    frames: int
-    faces: np.ndarray
-    index: np.ndarray
-    boxes: np.ndarray
-    meta: dict[str, Any]
+    people: list[Person] = field(default_factory=list)
+    frames: int = 0
+    seconds: float = 0.0
+    meta: dict[str, Any] = field(default_factory=dict)
 
 
-def extract(
-    path: Path, *, detect: Detect, input_size: int, crop_scale: float, max_frames: int | None, min_faces: int
-) -> Extract:
-    """Follow the main person through a video and cut out the first faces of theirs.
+@dataclass(frozen=True)
+class Wanted:
+    """What is taken from a video.
 
-    Every frame is searched. The main person has the largest total area of boxes so far. Decoding stops at the
-    first frame at which that person has `max_frames` faces: what comes later could only matter by someone else
-    outgrowing them, and is not waited for.
+    Attributes:
+        crop_scale: side of a crop over the longer side of the box, before it is resized to the spill's size.
+        max_frames: at most this many faces of a person are kept, from the start.
+        min_faces: a video with fewer faces of its main person is `too_few_faces`; others with fewer are left out.
+        people: so many people are kept, the main one first.
+        stride: every how many frames are searched; boxes between are interpolated.
+        smooth: over how many frames to each side a box is averaged before the cut.
+    """
+
+    crop_scale: float
+    max_frames: int
+    min_faces: int
+    people: int = 1
+    stride: int = 1
+    smooth: int = 0
+
+
+def extract(path: Path, *, detect: Detector, wanted: Wanted, limits: video.Limits, spill: Spill) -> Extract:
+    """Follow the people of a video and cut out the first faces of the main ones.
+
+    The main person has the largest total area of boxes so far. Decoding stops at the first frame at which that
+    person has `max_frames` faces: what comes later could only matter by someone else outgrowing them, and is not
+    waited for.
 
     Args:
         path: the video file.
-        detect: finds faces in a grey picture.
-        input_size: S, side of a crop in pixels.
-        crop_scale: side of a crop over the longer side of the detected box, before it is resized.
-        max_frames: at most this many faces are kept, from the start; None keeps all, and memory grows with the video.
-        min_faces: a video with fewer faces of its main person is `too_few_faces`.
+        detect: finds faces in frames.
+        wanted: what is taken.
+        limits: what the video may ask of the machine.
+        spill: takes the crops, at its size.
 
     Raises:
         OSError: the file can't be read; a file that is no video is an outcome, not an error.
     """
-    tracks: list[track.Track] = []
     try:
-        with video.opened(path) as clip:
-            for index, rgb in clip:
-                boxes = largest(detect(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)))
-                for box, person in zip(boxes, track.link(tracks, index, boxes), strict=True):
-                    face = crop.cut(rgb, box, crop_scale=crop_scale, input_size=input_size)
-                    person.add(index, box, face, most=max_frames)
-                if max_frames is not None and boxes and _enough(tracks, max_frames):
-                    break
-    except VideoUnreadable as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        return _without_faces("unreadable", reason, frames=0, input_size=input_size, meta={})
+        with video.opened(path, limits=limits) as clip:
+            tracks = _followed(clip, detect, wanted, spill)
+        outcome, reason = _judged(tracks, clip, min_faces=wanted.min_faces)
+        people = _people(tracks, wanted, spill) if outcome in WITH_FACES else []
+        if wanted.smooth:
+            people = _smoothed(people, path, wanted, limits, spill)
+    except (VideoUnreadable, VideoRefused) as error:
+        outcome = "refused" if isinstance(error, VideoRefused) else "unreadable"
+        return Extract(outcome, str(error).removeprefix(f"{path}: "))
     meta = {"width": clip.width, "height": clip.height, "frames": clip.frames, "fps": clip.fps}
-    outcome, reason = _judged(tracks, clip, min_faces=min_faces)
-    if outcome not in WITH_FACES:
-        return _without_faces(outcome, reason, frames=clip.frames, input_size=input_size, meta=meta)
-    return Extract(outcome, reason, clip.frames, *_arrays(tracks, max_frames), meta=meta)
+    return Extract(outcome, reason, people, clip.frames, clip.seconds, meta)
+
+
+def _followed(clip: video.Clip, detect: Detector, wanted: Wanted, spill: Spill) -> list[track.Track]:
+    """Search the clip until there are enough faces, and cut them out."""
+    tracks: list[track.Track] = []
+    for frame, boxes in search(clip, detect=detect, stride=wanted.stride):
+        for box, person in zip(boxes, track.link(tracks, frame.index, boxes), strict=True):
+            person.see(frame.index, box)
+            if len(person.cuts) < wanted.max_frames:
+                face = crop.cut(frame, box, crop_scale=wanted.crop_scale, input_size=spill.side)
+                person.keep(track.Cut(frame.index, box, spill.add(face)), face)
+        if boxes and _enough(tracks, wanted.max_frames):
+            break
+    return tracks
+
+
+def _smoothed(people: list[Person], path: Path, wanted: Wanted, limits: video.Limits, spill: Spill) -> list[Person]:
+    """Cut the people out again, by smoothed boxes.
+
+    A box is smoothed by many frames to each side. To decode the video twice costs little beside the search, and
+    takes no memory for frames that wait.
+    """
+    plan: defaultdict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    for number, one in enumerate(people):
+        for at, index in enumerate(one.index):
+            plan[int(index)].append((number, smoothed(one.index, one.boxes, at=at, window=wanted.smooth)))
+    cuts: list[list[tuple[int, np.ndarray]]] = [[] for _ in people]
+    with video.opened(path, limits=limits) as clip:
+        for frame in clip:
+            for number, box in plan.pop(frame.index, ()):
+                face = crop.cut(frame, box, crop_scale=wanted.crop_scale, input_size=spill.side)
+                cuts[number].append((spill.add(face), box))
+            if not plan:
+                break
+    if plan:
+        raise VideoUnreadable(f"{path}: did not decode the same twice")
+    again = [zip(*one, strict=True) for one in cuts]
+    return [
+        Person(Crops(spill, numbers), one.index, np.stack(boxes))
+        for one, (numbers, boxes) in zip(people, again, strict=True)
+    ]
 
 
 def _enough(tracks: list[track.Track], max_frames: int) -> bool:
@@ -93,21 +162,11 @@ def _judged(tracks: list[track.Track], clip: video.Clip, *, min_faces: int) -> t
     return ("damaged", clip.damage) if damage else ("ok", "")
 
 
-def _arrays(tracks: list[track.Track], max_frames: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # A track keeps fewer crops than frame numbers when it went on after it was full; its first ones suffice.
-    kept = [item for one in track.main(tracks) for item in zip(one.index, one.boxes, one.faces, strict=False)]
-    kept = sorted(kept, key=lambda item: item[0])[:max_frames]
-    index, boxes, faces = zip(*kept, strict=True)
-    return np.stack(faces), np.array(index, dtype=np.int32), np.stack(boxes)
-
-
-def _without_faces(outcome: str, reason: str, *, frames: int, input_size: int, meta: dict[str, Any]) -> Extract:
-    return Extract(
-        outcome,
-        reason,
-        frames,
-        faces=np.zeros((0, input_size, input_size, 3), dtype=np.uint8),
-        index=np.zeros(0, dtype=np.int32),
-        boxes=np.zeros((0, 4), dtype=np.int32),
-        meta=meta,
-    )
+def _people(tracks: list[track.Track], wanted: Wanted, spill: Spill) -> list[Person]:
+    found = []
+    for tracks_of_one in track.people(tracks, most=wanted.people):
+        cuts = sorted((cut for one in tracks_of_one for cut in one.cuts), key=lambda cut: cut.frame)
+        if len(cuts) >= wanted.min_faces:
+            index, boxes, crops = zip(*cuts[: wanted.max_frames], strict=True)
+            found.append(Person(Crops(spill, crops), np.array(index, dtype=np.int32), np.stack(boxes)))
+    return found

@@ -1,17 +1,15 @@
-"""Write shards: the same tracks give the same bytes."""
+"""Write shards: the same samples give the same bytes."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from dualface.shards.sample import FaceTrack, encode
 
-
-def write(folder: Path, tracks: Iterable[FaceTrack], *, shard_bytes: int) -> int:
-    """Write tracks into `folder/00000.tar`, `00001.tar`, ... in the order in which they come.
+def write(folder: Path, samples: Iterable[tuple[str, dict[str, bytes]]], *, shard_bytes: int) -> int:
+    """Write samples into `folder/00000.tar`, `00001.tar`, ... in the order in which they come.
 
     Args:
         folder: an existing folder.
-        tracks: consumed one at a time; memory does not grow with their number.
+        samples: key and members (`sample.encode`), consumed one at a time; memory does not grow with their number.
         shard_bytes: a shard that has reached this many bytes of samples is closed.
 
     Returns:
@@ -21,8 +19,7 @@ def write(folder: Path, tracks: Iterable[FaceTrack], *, shard_bytes: int) -> int
 
     written, filled, shard = 0, 0, None
     try:
-        for track in tracks:
-            members = encode(track)
+        for key, members in samples:
             if shard is None or filled >= shard_bytes:
                 if shard is not None:
                     shard.close()
@@ -32,7 +29,7 @@ def write(folder: Path, tracks: Iterable[FaceTrack], *, shard_bytes: int) -> int
                     str(folder / f"{number:05d}.tar"), mtime=0, user="", group="", mode=0o644, encoder=False
                 )
                 filled = 0
-            shard.write({"__key__": track.key, **members})
+            shard.write({"__key__": key, **members})
             filled += sum(len(content) for content in members.values())
             written += 1
     finally:
