@@ -32,7 +32,7 @@ def refused(dataset, root):
 
 
 def test_an_unknown_data_set_is_refused_with_those_known(tmp_path):
-    with pytest.raises(ListingError, match="'dfdx' is unknown; known: celebdf, ffpp, dfd, dfdc, folder"):
+    with pytest.raises(ListingError, match="'dfdx' is unknown; known: ffpp, dfd, celebdf, dfdc, folder"):
         scan.scan("dfdx", tmp_path)
 
 

@@ -150,7 +150,7 @@ def test_fake_frames_come_from_labels_beside_the_list(tmp_path):
         ("{", "not readable as JSON"),
         ("[" * 100_000, "not readable as JSON"),
         ("[]", "expected an object of paths"),
-        ({"../x.mp4": [[0, 1]]}, "1 of its paths are not there: ../x.mp4"),
+        ({"../x.mp4": [[0, 1]]}, "1 of its paths are none of this layout: ../x.mp4"),
         ({FAKES[0]: [0, 1]}, "expected a list of"),
         ({FAKES[0]: [[0, 1, 2]]}, "expected a list of"),
         ({FAKES[0]: [[0, 1.5]]}, "expected a list of"),

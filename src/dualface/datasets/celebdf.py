@@ -48,7 +48,7 @@ def inventory(root: Path) -> Inventory:
     there = {video.path for video in found}
     if unknown := sorted(path for path in ranges if parsed(path, 0) is None):
         raise ListingError(
-            f"{root / FRAME_LABELS}: {len(unknown)} of its paths are not of this layout: {disk.few(unknown)}"
+            f"{root / FRAME_LABELS}: {len(unknown)} of its paths are none of this layout: {disk.few(unknown)}"
         )
     listed = [
         replace(video, split="test" if video.path in test else "train", fake_ranges=ranges.get(video.path))
