@@ -33,11 +33,22 @@ for line in sys.stdin:
     if kind == "hangs":
         into.with_suffix(".pid").write_text(str(os.getpid()))
         time.sleep(300)
+    if kind == "rubbish":
+        print({"a": "no json", "b": "[1]", "c": "[" * 9999, "d": '{"row": {"key": "x"}}'}[key[-1]], flush=True)
+        continue
+    if kind == "impostor":
+        print(json.dumps({"row": {"key": "a", "outcome": "ok", "reason": "", "faces": 2}}), flush=True)
+        continue
+    if kind == "realtime":
+        os.kill(os.getpid(), 40)
+    if kind == "silent":
+        os.close(1)
+        time.sleep(300)
     if kind == "stops":
         print(json.dumps({"stop": "the disk is full"}), flush=True)
         continue
     into.write_bytes(b"whole")
-    print(json.dumps({"row": {"key": key, "outcome": "ok", "reason": "", "frames": 3}}), flush=True)
+    print(json.dumps({"row": {"key": key, "outcome": "ok", "reason": "", "frames": 3, "faces": 2}}), flush=True)
 """
 
 # The same examples on every machine, however slow: a change fails for what it changed, not by a draw.

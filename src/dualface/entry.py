@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -79,8 +80,8 @@ def workers() -> int:
     text = os.environ.get("DUALFACE_WORKERS")
     if not text:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdecimal() or int(text) < 1:
-        raise DualfaceError(f"DUALFACE_WORKERS: expected a whole number from 1, got {text!r}")
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise DualfaceError(f"DUALFACE_WORKERS: expected a whole number from 1, got {text[:40]!r}")
     return int(text)
 
 

@@ -1,5 +1,6 @@
 """The ledger: one row per video that face extraction attempted, so that nothing is lost unseen."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,3 +95,18 @@ def _check(attempts: list[Attempt], *, where: str) -> None:
             raise TableError(f"{where}: outcome {attempt.outcome!r} is not one of {', '.join(OUTCOMES)}")
         if (attempt.outcome == "ok") == bool(attempt.reason):
             raise TableError(f"{where}: {attempt.key}: an outcome other than ok has a reason, and ok has none")
+
+
+def check(attempt: Attempt, *, key: str) -> None:
+    """Check a row that comes from outside: a process that a video had a hand in, or a file.
+
+    Raises:
+        TableError: it is not of this video, or its values are not of their types.
+    """
+    numbers = (attempt.frames, attempt.faces, attempt.box_width)
+    plain = isinstance(attempt.reason, str) and all(type(one) is int and 0 <= one < 2**31 for one in numbers)
+    if attempt.key != key or not plain or not isinstance(attempt.seconds, int | float):
+        raise TableError(f"{key}: this is not a row of it: {str(attempt)[:200]}")
+    if not math.isfinite(attempt.seconds) or (attempt.outcome in WITH_FACES) != bool(attempt.faces):
+        raise TableError(f"{key}: {attempt.outcome} with {attempt.faces} faces, {attempt.seconds} s")
+    _check([attempt], where=key)

@@ -149,7 +149,7 @@ def locate(video: Video, data_root: Path | None) -> Path:
         )
     path = root / video.path
     # Not Path.resolve: up to Python 3.12 it raises RuntimeError on a ring of links.
-    if not Path(os.path.realpath(path)).is_relative_to(root.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise ListingError(f"{path}: leads out of {root}; links to other places are not followed")
     return path
 

@@ -83,13 +83,13 @@ class Clip:
             for frame in self._decoded(packet):
                 index = self._number(frame)
                 self._clock(frame)
+                if self.frames + self.spoiled >= self.limits.frames:
+                    told = f"has more than {self.limits.frames:,} frames (faces.limit_frames)"
+                    raise VideoRefused(f"{self.path}: {told}")
                 if self._smeared:
                     self.spoiled += 1
                 else:
                     self.frames += 1
-                    if self.frames > self.limits.frames:
-                        told = f"has more than {self.limits.frames:,} frames (faces.limit_frames)"
-                        raise VideoRefused(f"{self.path}: {told}")
                     yield self._shown(Frame(index, frame, self._converters))
         if not self.frames:
             raise VideoUnreadable(f"{self.path}: {self._why_nothing()}")
@@ -229,7 +229,8 @@ def _video_stream(container: InputContainer, path: Path, limits: Limits) -> Vide
         shape = f"{stream.codec_context.width} x {stream.codec_context.height}"
         raise VideoRefused(f"{path}: frames of {shape}, more than faces.limit_megapixels allows ({limits.pixels:,} px)")
     stream.codec_context.thread_count = 1
-    stream.codec_context.options = {"max_pixels": str(limits.pixels)}  # frames can be larger than the header says
+    # Frames can be larger than the header says, and are coded in blocks, so a little larger than they show.
+    stream.codec_context.options = {"max_pixels": str(limits.pixels + limits.pixels // 16 + 2**16)}
     return stream
 
 

@@ -161,7 +161,7 @@ def test_large_frames_are_searched_more_often_so_that_few_wait():
         frame.bytes = MOST_WAITING // 3
     detect = Known({})
     found(frames, detect, 10)
-    assert sorted(detect.ran) == list(range(0, 40, 3))
+    assert max(np.diff(sorted(detect.ran))) == 3
 
 
 def test_a_batch_spans_segments():

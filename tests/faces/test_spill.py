@@ -1,5 +1,9 @@
-import numpy as np
+import errno
 
+import numpy as np
+import pytest
+
+from dualface.errors import DualfaceError
 from dualface.faces import spill
 
 
@@ -17,6 +21,11 @@ def test_crops_come_back_by_number_in_any_order(tmp_path):
         assert chosen.shape == (3, 8, 8, 3)
         assert np.array_equal(np.stack(list(chosen)), given[[4, 0, 0]])
         assert np.array_equal(np.stack(list(chosen)), given[[4, 0, 0]])
+
+
+def test_a_full_disk_is_no_fault_of_the_video(tmp_path):
+    with pytest.raises(DualfaceError, match=r"can't be written to: No space left"), spill.writing(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_many_crops_go_to_disk_and_leave_no_file(tmp_path, monkeypatch):

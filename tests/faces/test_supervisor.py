@@ -26,7 +26,7 @@ def ask(tmp_path, fake_worker, settings):
 
 
 def test_an_attempt_gives_its_row_and_piece(ask, tmp_path):
-    assert ask("a") == Attempt("a", "ok", "", 3)
+    assert ask("a") == Attempt("a", "ok", "", 3, 2)
     assert (tmp_path / "a.piece").read_bytes() == b"whole"
 
 
@@ -51,6 +51,29 @@ def test_a_video_that_takes_too_long_is_a_row_and_is_not_tried_again(ask, tmp_pa
     assert (row.outcome, row.reason) == ("timeout", "not done after 0.5 s (faces.limit_seconds)")
     assert ask("b").outcome == "ok"
     assert (tmp_path / "asked").read_text().split() == ["hangs", "b"]
+
+
+@pytest.mark.parametrize("key", ["rubbish_a", "rubbish_b", "rubbish_c", "rubbish_d", "impostor"])
+def test_an_answer_that_makes_no_sense_is_a_row_of_its_video(ask, key):
+    row = ask(key)
+    assert (row.key, row.outcome) == (key, "crashed")
+    assert "no answer that makes sense" in row.reason
+    assert ask("b").outcome == "ok"
+
+
+@pytest.mark.parametrize(("key", "reason"), [("realtime", "was killed by signal 40"), ("silent", "SIGKILL")])
+def test_odd_ways_to_die_are_rows(ask, key, reason):
+    assert reason in ask(key).reason
+    assert ask("b").outcome == "ok"
+
+
+def test_a_worker_that_is_killed_while_it_starts_costs_nothing(tmp_path, settings, fake_worker, monkeypatch):
+    once = f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'begun')!r})\n"
+    once += "if not p.exists():\n    p.touch()\n    os.kill(os.getpid(), 9)\n" + fake_worker.read_text()
+    monkeypatch.setattr(supervisor, "COMMAND", (sys.executable, "-c", once))
+    one = Supervisor(data_root=None, settings=settings)
+    assert one.attempt(make_video("a"), into=tmp_path / "a.piece").row.outcome == "ok"
+    one.reap()
 
 
 def test_what_stops_the_job_is_an_error_in_the_worker_s_words(ask):

@@ -118,6 +118,21 @@ def test_finished_work_goes_and_unfinished_work_of_others_is_told(tmp_path, sett
     )
 
 
+def test_what_is_not_ours_is_left_alone(tmp_path, settings, clip):
+    root = tmp_path / "work"
+    (root / "faces-hq").mkdir(parents=True)
+    (root / "faces-hq" / "labels.csv").touch()
+    (root / f"faces-{'0' * 16}").mkdir()
+    (root / f"faces-{'0' * 16}" / "thesis.tex").touch()
+    (root / "faces-old.tar").touch()
+    (root / f"faces-{'1' * 16}").symlink_to(tmp_path)
+    before = sorted(root.rglob("*"))
+    with opened(tmp_path, settings, clip) as place:
+        assert place.finish() == []
+    assert [path for path in sorted(root.rglob("*")) if place.folder not in (path, *path.parents)] == before
+    assert not (tmp_path / "lock").exists()
+
+
 def test_outdated_pieces_go_and_those_of_videos_that_are_not_listed_now_stay(tmp_path, settings, clip):
     (tmp_path / "b.mp4").write_bytes(b"12345")
     other = replace(clip, key="b-1", path="b.mp4", identities=("b",))

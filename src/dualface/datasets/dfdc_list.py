@@ -19,7 +19,7 @@ NAME = "metadata.json"
 LABELS = {"FAKE": FAKE, "REAL": REAL}
 # A published name is ten small letters. No hyphen: it joins part and name in a key.
 CLIP = re.compile(r"[A-Za-z0-9_]{1,100}\.mp4")
-LARGEST = 100 * 1024**2  # bytes; a published list has some 200 kB
+LARGEST = 20 * 1024**2  # bytes; a published list has some 200 kB
 
 
 @dataclass(frozen=True)

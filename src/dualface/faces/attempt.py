@@ -6,7 +6,7 @@ from dualface import manifest, video
 from dualface.errors import ListingError
 from dualface.faces import detect, piece
 from dualface.faces.extract import Wanted, extract
-from dualface.faces.spill import Spill
+from dualface.faces.spill import Spill, writing
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
@@ -45,7 +45,8 @@ def attempt(one: Video, *, data_root: Path | None, settings: FacesParams, into: 
             spill=spill,
         )
         try:
-            return piece.write(into, one, found)
+            with writing(into.parent):
+                return piece.write(into, one, found)
         except BaseException:
             into.unlink(missing_ok=True)  # what is there counts as whole
             raise

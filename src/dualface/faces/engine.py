@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from dualface.errors import DualfaceError, ParamsError
+from dualface.errors import DualfaceError, ParamsError, ShardError
 from dualface.faces import local, piece
 from dualface.faces.detect import check_weights
 from dualface.faces.supervisor import Done
@@ -110,10 +110,18 @@ def _tell(done: Done, progress: VideoProgress) -> None:
 
 
 def samples(videos: Iterable[Video], rows: dict[str, Attempt], *, work: Work) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield the samples of all videos that have some, in the order of `videos`."""
-    for video in videos:
-        if rows[video.key].outcome in WITH_FACES:
+    """Yield the samples of all videos that have some, in the order of `videos`.
+
+    Raises:
+        ShardError: pieces were damaged on disk; all of them are removed.
+    """
+    with_faces = [video for video in videos if rows[video.key].outcome in WITH_FACES]
+    for number, video in enumerate(with_faces):
+        try:
             yield from piece.read_samples(work.path(video))
+        except ShardError as error:
+            others = sum(not piece.is_sound(work.path(one)) for one in with_faces[number + 1 :])
+            raise ShardError(f"{error}; and {others} more; run again to make them anew") from None
 
 
 def check(videos: list[Video], settings: FacesParams) -> None:

@@ -16,14 +16,16 @@ from typing import IO
 
 import numpy as np
 
-from dualface import manifest
-from dualface.errors import ShardError
+from dualface import ledger, manifest
+from dualface.errors import ShardError, TableError
 from dualface.faces.extract import Extract, Person
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.shards import sample
 
 ATTEMPT = "attempt.json"
+# What reading a damaged zip file can raise, by flipping its bytes.
+BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError)
 
 
 def write(path: Path, video: Video, found: Extract) -> Attempt:
@@ -44,12 +46,15 @@ def write(path: Path, video: Video, found: Extract) -> Attempt:
     return row
 
 
-def read_row(path: Path) -> Attempt | None:
-    """Read the row; None where there is no piece, or one that was not written to its end."""
+def read_row(path: Path, key: str) -> Attempt | None:
+    """Read the row of a video; None where there is no piece, or one that was not written to its end."""
     try:
         with zipfile.ZipFile(path) as file:
-            return Attempt(**json.loads(file.read(ATTEMPT)))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+            row = Attempt(**json.loads(file.read(ATTEMPT)))
+            members = {f"{key}.{name}" for name in sample.MEMBERS} if row.faces else set()
+            ledger.check(row, key=key)
+            return row if members <= set(file.namelist()) else None
+    except (OSError, TypeError, KeyError, TableError, *BROKEN):
         return None  # it is made again
 
 
@@ -65,10 +70,19 @@ def read_samples(path: Path) -> list[tuple[str, dict[str, bytes]]]:
             for name in (name for name in file.namelist() if name != ATTEMPT):
                 key, _, member = name.partition(".")
                 samples.setdefault(key, {})[member] = file.read(name)
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except BROKEN as error:
         path.unlink()
-        raise ShardError(f"{path}: damaged on disk ({error}) and removed; run again to make it anew") from None
+        raise ShardError(f"{path}: damaged on disk ({error}) and removed") from None
     return list(samples.items())
+
+
+def is_sound(path: Path) -> bool:
+    """Say whether a piece can be read; one that can't be is removed."""
+    try:
+        read_samples(path)
+    except ShardError:
+        return False
+    return True
 
 
 def person_key(key: str, number: int) -> str:

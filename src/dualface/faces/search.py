@@ -78,27 +78,28 @@ def search(frames: Iterable[Frame], *, detect: Detector, stride: int) -> Iterato
         Each frame, in order, with the boxes of at most MOST_FACES faces, `(4,)` int32, the largest first.
     """
     source = iter(frames)
-    opening = list(islice(source, 1))
-    if not opening:
-        return
-    stride = min(stride, max(1, MOST_WAITING // opening[0].bytes))
-    source = _rejoined(opening, source)
     segments = max(1, detect.batch // stride)
     left: _Seen | None = None
     first, count = 0, 1 + (segments - 1) * stride  # so the frames that are read at once end on the grid
-    while waiting := dict(enumerate(islice(source, count), start=first)):
+    while waiting := dict(enumerate(_read(source, count), start=first)):
+        first += len(waiting)
         places = sorted(waiting) if stride == 1 else _places(waiting, left, stride=stride)
         for right in _detected(places, waiting, detect=detect):
             if left is not None:
                 yield from _between(left, right, waiting=waiting, detect=detect)
             yield waiting.pop(right.place), right.faces
             left = right
-        first, count = first + count, segments * stride
+        count = segments * stride - (first - 1) % stride
 
 
-def _rejoined(opening: list[Frame], rest: Iterator[Frame]) -> Iterator[Frame]:
-    yield opening.pop()  # no reference stays behind
-    yield from rest
+def _read(source: Iterator[Frame], count: int) -> Iterator[Frame]:
+    """Read so many frames, or fewer where they are large."""
+    waiting = 0
+    for frame in islice(source, count):
+        waiting += frame.bytes
+        yield frame
+        if waiting + frame.bytes > MOST_WAITING:
+            return
 
 
 def _places(waiting: dict[int, Frame], left: _Seen | None, *, stride: int) -> list[int]:

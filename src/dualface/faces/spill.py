@@ -2,11 +2,14 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+
+from dualface.errors import DualfaceError
 
 IN_MEMORY = 32 * 2**20  # bytes; 300 faces of 128 px take 15 MB
 
@@ -25,6 +28,7 @@ class Spill:
             folder: where the file lies once there is one; None = the system's folder for such files.
         """
         self.side = side
+        self._folder = folder
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=None if folder is None else str(folder))  # noqa: SIM115  (closed on exit)
         self._count = 0
 
@@ -38,8 +42,9 @@ class Spill:
 
     def add(self, face: np.ndarray) -> int:
         """Append a crop, `(S, S, 3)` uint8, and return its number, from 0."""
-        self._file.seek(0, 2)
-        self._file.write(face.tobytes())
+        with writing(self._folder):
+            self._file.seek(0, 2)
+            self._file.write(face.tobytes())
         self._count += 1
         return self._count - 1
 
@@ -48,6 +53,20 @@ class Spill:
         length = self.side * self.side * 3
         self._file.seek(number * length)
         return np.frombuffer(self._file.read(length), dtype=np.uint8).reshape(self.side, self.side, 3)
+
+
+@contextmanager
+def writing(folder: Path | None) -> Iterator[None]:
+    """Tell a failure to write, which is no fault of the video, from one to read.
+
+    Raises:
+        DualfaceError: instead of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = folder or tempfile.gettempdir()
+        raise DualfaceError(f"{where}: can't be written to: {error.strerror or error}") from None
 
 
 class Crops:

@@ -1,21 +1,25 @@
 """A worker process and its end: whatever a video does to it, there is a row."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from dualface.errors import DualfaceError
+from dualface import ledger
+from dualface.errors import DualfaceError, TableError
 from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
 
 COMMAND = (sys.executable, "-m", "dualface.faces.worker")
+MOST_LETTERS = 2000  # of what a process says when it can't go on
 TRIES = 2  # a process can also be killed for want of memory that other processes took
 
 
@@ -61,11 +65,11 @@ class Supervisor:
             "into": str(into),
         }
         for _ in range(TRIES):
-            answer, late = self._ask(request)
+            line, late = self._asked(json.dumps(request) + "\n")
             if self._closed.is_set():
                 raise DualfaceError("extraction was stopped")
-            if answer is not None:
-                return _unpacked(answer)
+            if line.endswith("\n"):
+                return _unpacked(line, video)
             ended = self._ended()
             into.unlink(missing_ok=True)
             if late:
@@ -76,34 +80,42 @@ class Supervisor:
     def close(self) -> None:
         """Kill the process; an attempt in work raises. `reap` it when no thread uses it any more."""
         self._closed.set()
-        if self._process is not None:
-            self._process.kill()
+        self._kill()
 
     def reap(self) -> None:
-        """Wait for the end of the process and let go of it."""
+        """Kill the process, wait for its end, and let go of it."""
+        self._kill()
         if self._process is not None:
-            self._process.kill()
             self._process.communicate()
             self._process = None
 
-    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
-        """Return the answer, None where the process died; and whether it was killed for being late."""
-        process, late = self._ready(), threading.Event()
-        if process is None:
-            return None, False
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started
+
+    def _asked(self, request: str) -> tuple[str, bool]:
+        """Return the line that answers, cut short where the process died; and whether it was killed for being late."""
+        late = threading.Event()
 
         def kill() -> None:
             late.set()
-            process.kill()
+            self._kill()
 
         timer = threading.Timer(self._settings.limit_seconds, kill)
         timer.daemon = True
         timer.start()
         try:
-            line = _asked(process, json.dumps(request) + "\n")
+            process = self._ready()
+            if process is None or process.stdin is None or process.stdout is None:
+                return "", late.is_set()
+            process.stdin.write(request)
+            process.stdin.flush()
+            return process.stdout.readline(), late.is_set()
+        except BrokenPipeError:
+            return "", late.is_set()
         finally:
             timer.cancel()
-        return (json.loads(line), False) if line.endswith("\n") else (None, late.is_set())
 
     def _ready(self) -> "subprocess.Popen[str] | None":
         """Return a process that waits for a request; None where it was killed while it started."""
@@ -111,48 +123,49 @@ class Supervisor:
             return self._process
         self.reap()
         # A session of its own: Ctrl-C in a terminal reaches its parent only, who decides.
-        process = subprocess.Popen(  # noqa: S603
+        process = self._process = subprocess.Popen(  # noqa: S603
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="replace",
             start_new_session=True,
         )
-        self._process = process
         if self._closed.is_set():
-            process.kill()
-        if _line(process) == "ready\n":
+            self._kill()
+        if process.stdout is not None and process.stdout.readline() == "ready\n":
             return process
+        if not self._closed.is_set() and process.poll() is None:
+            self._kill()  # it says something else
         if process.wait() > 0:
-            raise DualfaceError(f"a worker process can't start: it {self._ended()}; its last words are above")
+            raise DualfaceError(f"a worker process can't start: it {self._ended()}; its own words tell why")
         return None
 
     def _ended(self) -> str:
+        self._kill()  # it may have closed its output only
         if self._process is None:
             return "did not start"
         status = self._process.wait()
         if status >= 0:
             return f"ended with status {status}"
-        name = signal.Signals(-status).name
-        return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        known = {one.value: one.name for one in signal.Signals}
+        why = " (out of memory?)" if -status == signal.SIGKILL else ""
+        return f"was killed by {known.get(-status, f'signal {-status}')}{why}"
 
 
-def _asked(process: "subprocess.Popen[str]", request: str) -> str:
+def _unpacked(line: str, video: Video) -> Attempt:
+    """Take the row out of an answer, which a video may have had a hand in.
+
+    Raises:
+        DualfaceError: the answer is that the job can't go on.
+    """
     try:
-        if process.stdin is not None:
-            process.stdin.write(request)
-            process.stdin.flush()
-    except BrokenPipeError:
-        return ""
-    return _line(process)
-
-
-def _line(process: "subprocess.Popen[str]") -> str:
-    return process.stdout.readline() if process.stdout is not None else ""
-
-
-def _unpacked(answer: dict[str, Any]) -> Attempt:
-    if "stop" in answer:
-        raise DualfaceError(answer["stop"])
-    return Attempt(**answer["row"])
+        answer = json.loads(line)
+        if set(answer) == {"stop"}:
+            raise DualfaceError(str(answer["stop"])[:MOST_LETTERS])
+        row = Attempt(**answer["row"])
+        ledger.check(row, key=video.key)
+    except (ValueError, TypeError, KeyError, RecursionError, TableError):
+        return Attempt(video.key, "crashed", "the process that worked on it gave no answer that makes sense")
+    return row

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ CODE = (
     *("faces/track.py", "faces/worker.py", "shards/sample.py", "video.py", "frame.py", "manifest.py", "ledger.py"),
     *("label.py", "key.py"),
 )
+NAME = re.compile(r"faces-[0-9a-f]{16}")
 LIBRARIES = ("av", "cv2", "dlib", "numpy", "zstandard")
 # Of the weights, one content only is taken, and the code knows its hash.
 SHAPE_NO_PIECE = {"shard_megabytes", "limit_seconds", "weights"}
@@ -86,7 +88,7 @@ class Work:
 
     def row(self, video: Video) -> Attempt | None:
         """Return a video's row of the ledger; None where there is no piece yet."""
-        return piece.read_row(self.path(video))
+        return piece.read_row(self.path(video), video.key)
 
     def finish(self) -> list[str]:
         """Mark the work as complete, and remove what is of no more use: outdated pieces, other complete works.
@@ -99,7 +101,7 @@ class Work:
             # Pieces of videos that are not listed now stay: the listing may be a part of a longer one.
             if self.names.get(path.stem.rpartition("-")[0], path.name) != path.name:
                 path.unlink()
-        others = sorted(path for path in self.folder.parent.glob("faces-*") if path.name != self.folder.name)
+        others = sorted(path for path in self.folder.parent.iterdir() if path != self.folder and _is_work(path))
         return [told for path in others if (told := _cleared(path))]
 
 
@@ -119,7 +121,8 @@ def opened(root: Path, *, videos: list[Video], settings: FacesParams, data_root:
         OSError: the folder can't be written to.
     """
     names = {video.key: _name(video, data_root) for video in videos}
-    work = Work(root.resolve() / f"faces-{identity(settings)}", data_root, names)
+    # Not Path.resolve: up to Python 3.12 it raises RuntimeError on a ring of links.
+    work = Work(Path(os.path.realpath(root)) / f"faces-{identity(settings)}", data_root, names)
     work.folder.mkdir(parents=True, exist_ok=True)
     with _locked(work.folder):
         tables.remove(work.folder / "partial")
@@ -170,6 +173,14 @@ def _locked(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _is_work(path: Path) -> bool:
+    """Say whether a path is a work folder, of which only this module's files are to be removed."""
+    ours = NAME.fullmatch(path.name) and not path.is_symlink() and path.is_dir() and (path / "lock").is_file()
+    return bool(ours) and all(
+        one.suffix == ".piece" or one.name in ("lock", "log.csv", "partial", "complete") for one in path.iterdir()
+    )
 
 
 def _cleared(folder: Path) -> str | None:

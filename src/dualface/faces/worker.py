@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import queue
+import resource
 import sys
 import threading
 import traceback
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import cv2
+import dlib
 
 from dualface.errors import DualfaceError
 from dualface.faces.attempt import attempt
@@ -23,7 +25,9 @@ from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
 
-NOT_THE_VIDEOS_FAULT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EMFILE, errno.ENOMEM}
+NOT_THE_VIDEO = {errno.ENOENT, errno.EMFILE, errno.ENFILE}
+# Beside what the process takes to start. A video within the limits takes 200 MB; a forged one could take the machine.
+MOST_BYTES = 1_000_000_000
 
 
 def main() -> None:
@@ -32,6 +36,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     cv2.setNumThreads(1)
+    _limit_memory()
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
     answers.write("ready\n")
@@ -61,9 +66,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"stop": str(error)}
     except OSError as error:
         words = f"{error.strerror or error}"
-        if error.errno in NOT_THE_VIDEOS_FAULT:
-            return {"stop": f"{error.filename or request['into']}: {words}"}
+        if error.errno in NOT_THE_VIDEO:
+            return {"stop": f"{video.path}: {words}"}
         row = Attempt(video.key, "unreadable", f"can't be read: {words}")
+    except MemoryError:
+        row = Attempt(video.key, "refused", f"takes more than {MOST_BYTES // 10**6:,} MB of memory")
     except Exception as error:  # noqa: BLE001  (a hostile video may find any hole; the row names it)
         place = traceback.extract_tb(error.__traceback__)[-1]
         words = " ".join(str(error).split())[:200]
@@ -82,6 +89,15 @@ def video_of(row: dict[str, Any]) -> Video:
             "fake_ranges": None if ranges is None else tuple((start, end) for start, end in ranges),
         }
     )
+
+
+def _limit_memory() -> None:
+    """Have the system refuse more memory than a video can be worth; what asks for it then fails, and has its row."""
+    if sys.platform != "linux" or dlib.DLIB_USE_CUDA:  # a GPU's driver takes addresses without end
+        return
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+    limit = pages * resource.getpagesize() + MOST_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _read(file: IO[str], requests: "queue.SimpleQueue[str]") -> None:

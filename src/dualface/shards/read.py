@@ -44,7 +44,7 @@ class Shards:
                     place = Place(path, member.offset_data, member.size)
                     if self._places.setdefault(key, {}).setdefault(name, place) is not place:
                         raise ShardError(f"{path}: member {member.name!r} appears twice")
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError, OverflowError, MemoryError, EOFError) as error:
             raise ShardError(f"{path}: not a tar file ({error}); run `dvc repro --force faces`") from None
 
     def __contains__(self, key: str) -> bool:

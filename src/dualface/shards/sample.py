@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ from dualface.errors import ShardError
 
 MAX_FACE_BYTES = 2**32  # a sample that claims more is refused before anything is unpacked
 ZSTD_LEVEL = 3
+# What reading forged members can raise: numpy parses an array's header as Python.
+BROKEN = (ValueError, TypeError, OverflowError, RecursionError, MemoryError, EOFError, SyntaxError, TokenError)
 NPY_MEMBERS = ("index", "boxes", "labels")
 MEMBERS = {"faces.zst", "json", *(f"{name}.npy" for name in NPY_MEMBERS)}
 
@@ -160,7 +163,7 @@ def decode(key: str, members: dict[str, bytes]) -> FaceTrack:
         track = FaceTrack(key, _decompressed(raw, (count, side, width, channels)), **arrays, meta=header["meta"])
     except KeyError as error:
         raise ShardError(f"sample {key!r}: member {error} is missing; run `dvc repro --force faces`") from None
-    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError, EOFError, zstandard.ZstdError) as error:
+    except (*BROKEN, zstandard.ZstdError) as error:
         raise ShardError(f"sample {key!r}: broken ({error}); run `dvc repro --force faces`") from None
     _check(track)
     return track
