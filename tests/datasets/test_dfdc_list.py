@@ -86,7 +86,7 @@ def test_a_list_of_absurd_size_is_not_even_read(tmp_path):
     path = tmp_path / "metadata.json"
     with path.open("wb") as file:
         file.truncate(dfdc_list.LARGEST + 1)
-    with pytest.raises(ListingError, match="104,857,601 bytes is too large"):
+    with pytest.raises(ListingError, match="20,971,521 bytes is too large"):
         dfdc_list.read(path)
 
 
