@@ -18,6 +18,7 @@ test: $(VENV)/.test
 	ruff check .
 	ruff format --check .
 	mypy
+	MYPYPATH=benchmarks mypy benchmarks/*.py
 	pytest
 
 clean:

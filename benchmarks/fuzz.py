@@ -75,7 +75,7 @@ def extracted(rows: list[Video], *, root: Path, into: Path, workers: int) -> tup
     """Run the engine; returns what came of each video, and what is wrong with what it left behind."""
     settings = videos.settings(min_faces=2, limit_seconds=LIMIT_SECONDS)
     attempts = partial(local.attempts, workers=workers)
-    with work.opened(into, settings=settings, data_root=root) as place:
+    with work.opened(into, videos=rows, settings=settings, data_root=root) as place:
         with contextlib.redirect_stderr(io.StringIO()):
             attempted = engine.run(rows, work=place, settings=settings, attempts=attempts)
         with (place.folder / "log.csv").open(newline="", encoding="utf-8") as file:
