@@ -79,7 +79,7 @@ def extracted(rows: list[Video], *, root: Path, into: Path, workers: int) -> tup
         with contextlib.redirect_stderr(io.StringIO()):
             attempted = engine.run(rows, work=place, settings=settings, attempts=attempts)
         with (place.folder / "log.csv").open(newline="", encoding="utf-8") as file:
-            log = [(key, float(seconds)) for key, _, _, seconds in csv.reader(file)]
+            log = [(row["key"], float(row["seconds"])) for row in csv.DictReader(file)]
         samples = {key: sample.decode(key, members) for key, members in engine.samples(rows, attempted, work=place)}
     logged = Counter(key for key, _ in log)
     wrong = [f"{video.path}: {logged[video.key]} rows" for video in rows if logged[video.key] != 1]

@@ -27,6 +27,8 @@ def main() -> None:
             write(folder, engine.samples(videos, rows, work=place), shard_bytes=settings.shard_megabytes * 10**6)
         ledger.write(args.ledger, list(rows.values()))
         entry.write_json(args.counts, counts(videos, list(rows.values())))
+        if any(row.outcome != "ok" for row in rows.values()):
+            sys.stderr.write("what came of each video: dualface ledger\n")
         for left_alone in place.finish():
             sys.stderr.write(f"note: {left_alone}; delete it if you do not mean to go on with it\n")
 

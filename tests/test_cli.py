@@ -5,10 +5,11 @@ import sys
 import pytest
 import yaml
 
-from dualface import cli, manifest, scan
+from dualface import cli, ledger, manifest, scan
+from dualface.ledger import Attempt
 from dualface.report import table
 from dualface.version import VERSION
-from rows import ROOT, plain_params, touch
+from rows import ROOT, make_video, plain_params, touch
 
 
 @pytest.fixture
@@ -118,6 +119,27 @@ def test_mistakes_become_one_line(call, tmp_path, arguments, message):
     assert (status, said) == (1, "")
     assert error.startswith(message)
     assert "\n" not in error
+
+
+def test_a_listing_that_is_replaced_by_another_is_told(call, tmp_path):
+    touch(tmp_path / "mine", "real/a.mp4", "fake/b.mp4")
+    assert "replaces" not in call("scan", "folder", "mine")[1]
+    assert "replaces" not in call("scan", "folder", "mine")[1]
+    (tmp_path / "mine/real/a.mp4").rename(tmp_path / "mine/real/c.mp4")
+    touch(tmp_path / "mine", "real/d.mp4")
+    assert "it replaces one of 2 videos: 2 new, 1 gone\n" in call("scan", "folder", "mine")[1]
+    (tmp_path / "data/sources/folder.csv").write_text("a diary")
+    assert "which was no listing" in call("scan", "folder", "mine")[1]
+
+
+def test_ledger_names_the_files_where_the_manifest_is_at_hand(call, tmp_path):
+    video = make_video("real-a", path="real/a b.mp4")
+    ledger.write(tmp_path / "data/ledger.parquet", [Attempt("real-a", "no_face", "no face in 9 frames", 9)])
+    assert "real-a  no_face" in call("ledger")[1]
+    manifest.write(tmp_path / "data/manifest.parquet", [video])
+    status, said, _ = call("ledger")
+    assert status == 0
+    assert "real/a b.mp4  no_face" in said
 
 
 def test_params_prints_what_it_checked(call, tmp_path):

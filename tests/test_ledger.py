@@ -32,6 +32,18 @@ def test_every_outcome_is_counted_even_those_that_did_not_happen():
     }
 
 
+def test_it_is_told_in_lines_and_ok_ones_on_request():
+    told = ledger.told(ATTEMPTS, paths={}, everything=False).splitlines()
+    assert told[0] == "2 videos, 39 frames, 28 faces: 1 ok, 1 no_face"
+    assert told[2:] == [
+        "video  outcome         frames   faces  box px  seconds  reason",
+        "b      no_face              9       0       0      0.0  no face in 9 frames",
+    ]
+    assert len(ledger.told(ATTEMPTS, paths={"b": "real/b.mp4"}, everything=True).splitlines()) == 5
+    assert "real/b.mp4  no_face" in ledger.told(ATTEMPTS, paths={"b": "real/b.mp4"}, everything=False)
+    assert ledger.told(ATTEMPTS[1:], paths={}, everything=False) == "1 videos, 30 frames, 28 faces: 1 ok\n"
+
+
 @pytest.mark.parametrize(
     ("attempts", "message"),
     [

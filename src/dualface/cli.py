@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from dualface import entry, manifest, params
+from dualface import entry, ledger, manifest, params
 from dualface import scan as scanning
 from dualface.datasets import faceforensics, ffpp
-from dualface.errors import DualfaceError, TableError
+from dualface.errors import DualfaceError, ListingError, TableError
 from dualface.version import VERSION
 
 DESCRIPTION = "Deepfake detection on two levels, frame and video. The pipeline itself runs with `dvc repro`."
@@ -42,6 +42,8 @@ def command() -> None:
             scan(arguments)
         case "show":
             show(arguments.file)
+        case "ledger":
+            show_ledger(arguments.file, arguments.manifest, everything=arguments.all)
         case "params":
             show_params(arguments.file)
 
@@ -69,10 +71,15 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(option, action="append", default=[], choices=values, metavar=option[2:].upper(), help=text)
     for name, what, file in (
         ("show", "print the figures of a run", "results/metrics.json"),
+        ("ledger", "print what came of each video that has no faces, or not all", "data/ledger.parquet"),
         ("params", "check parameters and print them", "params.yaml"),
     ):
         one = commands.add_parser(name, help=what, description=f"{what.capitalize()}.")
         one.add_argument("file", type=Path, nargs="?", default=Path(file), metavar="FILE", help="default: %(default)s")
+        if name == "ledger":
+            one.add_argument("--all", action="store_true", help="print the others, too")
+            text = "where the videos' paths stand (default: %(default)s; without it, keys are printed)"
+            one.add_argument("--manifest", type=Path, default=Path("data/manifest.parquet"), metavar="FILE", help=text)
     return top
 
 
@@ -86,10 +93,26 @@ def scan(arguments: argparse.Namespace) -> None:
         arguments.dataset, arguments.root, qualities=tuple(arguments.quality), methods=tuple(arguments.method)
     )
     found = scanning.from_repository(found, here=Path.cwd())
+    replaced = _replaced(listing, found.videos)
     manifest.write_listing(listing, found.videos)
     sys.stdout.write(scanning.told(found, listing=listing))
+    sys.stdout.write(replaced)
     if not arguments.out:
         sys.stdout.write(scanning.next_steps(found, listing=listing))
+
+
+def _replaced(listing: Path, videos: list[manifest.Video]) -> str:
+    """Say what a new listing changes in the one that is there."""
+    if not listing.exists():
+        return ""
+    try:
+        before = {video.key for video in manifest.read_listing(listing)}
+    except ListingError:
+        return f"it replaces {listing}, which was no listing\n"
+    now = {video.key for video in videos}
+    if before == now:
+        return ""
+    return f"it replaces one of {len(before):,} videos: {len(now - before):,} new, {len(before - now):,} gone\n"
 
 
 def show(path: Path) -> None:
@@ -108,6 +131,13 @@ def show(path: Path) -> None:
     except (KeyError, TypeError) as error:
         raise TableError(f"{path}: not the figures that `dvc repro report` writes ({error!r})") from None
     sys.stdout.write(text)
+
+
+def show_ledger(path: Path, manifest_path: Path, *, everything: bool) -> None:
+    """Print what came of the videos."""
+    rows = ledger.read(path)
+    paths = {video.key: video.path for video in manifest.read(manifest_path)} if manifest_path.exists() else {}
+    sys.stdout.write(ledger.told(rows, paths=paths, everything=everything))
 
 
 def show_params(path: Path) -> None:

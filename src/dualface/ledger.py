@@ -49,8 +49,8 @@ class Attempt:
         frames: frames that were decoded (not what the container claims).
         faces: faces of the main person that were kept.
         box_width: median width of their boxes in pixels; 0 where there are none.
-        seconds: length of what was decoded, by its time stamps; 0 where there is none. What it took to extract is
-            not a fact about the video, and goes to the log.
+        seconds: of video up to the last frame that was read, by its time stamps; 0 where it has none. What it took to
+            extract is not a fact about the video, and goes to the log.
     """
 
     key: str
@@ -95,6 +95,29 @@ def _check(attempts: list[Attempt], *, where: str) -> None:
             raise TableError(f"{where}: outcome {attempt.outcome!r} is not one of {', '.join(OUTCOMES)}")
         if (attempt.outcome == "ok") == bool(attempt.reason):
             raise TableError(f"{where}: {attempt.key}: an outcome other than ok has a reason, and ok has none")
+
+
+def told(attempts: list[Attempt], *, paths: dict[str, str], everything: bool) -> str:
+    """Say what came of the videos, in lines for a terminal.
+
+    Args:
+        attempts: rows of the ledger.
+        paths: of the videos, by key; one that is not there is named by its key.
+        everything: whether videos that are ok have a line, too.
+    """
+    number = counts(attempts)
+    came = ", ".join(f"{number[outcome]:,} {outcome}" for outcome in OUTCOMES if number[outcome])
+    lines = [f"{len(attempts):,} videos, {number['frames']:,} frames, {number['faces']:,} faces: {came}"]
+    shown = [one for one in attempts if everything or one.outcome != "ok"]
+    if shown:
+        name = {one.key: paths.get(one.key, one.key) for one in shown}
+        width = max(len("video"), *map(len, name.values()))
+        form = f"{{:{width}}}  {{:13}}  {{:>7}}  {{:>6}}  {{:>6}}  {{:>7}}  {{}}"
+        lines += ["", form.format("video", "outcome", "frames", "faces", "box px", "seconds", "reason")]
+        for one in shown:
+            numbers = (f"{one.frames:,}", f"{one.faces:,}", one.box_width, f"{one.seconds:.1f}")
+            lines.append(form.format(name[one.key], one.outcome, *numbers, one.reason).rstrip())
+    return "\n".join([*lines, ""])
 
 
 def check(attempt: Attempt, *, key: str) -> None:

@@ -85,7 +85,7 @@ def test_rows_come_for_all_and_a_crash_is_tried_again_in_the_next_run(tmp_path, 
         rows = engine.run(videos, work=place, settings=settings, attempts=ENGINE)
         assert {key: row.outcome for key, row in rows.items()} == {"a": "ok", "segfault": "crashed", "b": "ok"}
         assert [place.path(one).exists() for one in videos] == [True, False, True]
-        assert len((place.folder / "log.csv").read_text().splitlines()) == 3
+        assert len((place.folder / "log.csv").read_text().splitlines()) == 4  # with a head
 
 
 def test_an_interruption_says_how_to_go_on(tmp_path, settings):

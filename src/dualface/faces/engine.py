@@ -155,6 +155,8 @@ def _check_faces(rows: list[Attempt]) -> None:
     outcomes = Counter(row.outcome for row in rows)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     reasons = Counter((row.outcome, row.reason) for row in rows)
-    outcome, reason = min(reasons, key=lambda one: (-reasons[one], one), default=("", "the manifest is empty"))
+    outcome, reason = min(
+        reasons, key=lambda one: (-outcomes[one[0]], -reasons[one], one), default=("", "the manifest is empty")
+    )
     advice = ADVICE.get(outcome, "look at the videos, or set faces.upsample to 1 or faces.min_faces lower")
     raise DualfaceError(f"no faces in any of {len(rows)} videos ({counts}); most common reason: {reason}; {advice}")

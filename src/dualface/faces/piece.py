@@ -103,7 +103,8 @@ def _row(video: Video, found: Extract, labels: list[np.ndarray]) -> Attempt:
     faces = len(main.index)
     if video.label and not labels[0].any():
         ranges = " ".join(f"{start}:{end}" for start, end in video.fake_ranges or ())
-        reason = f"none of its {faces} faces is in its fake frames {ranges}; raise faces.max_frames?"
+        hint = found.reason or "raise faces.max_frames?"
+        reason = f"none of its {faces} faces is in its fake frames {ranges}; {hint}"
         return Attempt(video.key, "no_fake_frame", reason, frames=found.frames, seconds=found.seconds)
     width = round(float(np.median(main.boxes[:, 2] - main.boxes[:, 0])))
     return Attempt(video.key, found.outcome, found.reason, found.frames, faces, width, found.seconds)

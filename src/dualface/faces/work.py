@@ -80,6 +80,8 @@ class Work:
     def log(self, row: Attempt, seconds: float) -> None:
         """Note what an attempt took, in seconds of wall time: not a fact about the video, so not for the ledger."""
         with (self.folder / "log.csv").open("a", encoding="utf-8") as file:
+            if not file.tell():
+                file.write("key,outcome,frames,seconds\n")
             file.write(f"{row.key},{row.outcome},{row.frames},{seconds:.3f}\n")
 
     def path(self, video: Video) -> Path:
@@ -194,4 +196,6 @@ def _cleared(folder: Path) -> str | None:
     except DualfaceError:
         return None  # it is at work
     megabytes = sum(path.stat().st_size for path in pieces) / 1e6
-    return f"{folder} keeps {len(pieces):,} videos ({megabytes:,.0f} MB) of an unfinished run with other parameters"
+    return (
+        f"{folder} keeps {len(pieces):,} videos ({megabytes:,.0f} MB) of a run with other parameters that did not end"
+    )
