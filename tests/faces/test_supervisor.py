@@ -100,6 +100,15 @@ def test_closing_ends_an_attempt_in_work(tmp_path, fake_worker, settings):
     assert errors == ["told"]
 
 
+def test_a_worker_that_never_gets_ready_is_a_row_and_no_wait_for_ever(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(supervisor, "COMMAND", (sys.executable, "-c", "import time; time.sleep(300)"))
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0.3)
+    one = Supervisor(data_root=None, settings=settings)
+    row = one.attempt(make_video("a"), into=tmp_path / "a.piece").row
+    one.reap()
+    assert (row.outcome, "SIGKILL" in row.reason) == ("crashed", True)
+
+
 def test_a_worker_that_can_not_start_is_an_error(tmp_path, settings, monkeypatch):
     monkeypatch.setattr(supervisor, "COMMAND", (sys.executable, "-c", "raise SystemExit(7)"))
     one = Supervisor(data_root=None, settings=settings)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from dualface.params import FacesParams
 
 COMMAND = (sys.executable, "-m", "dualface.faces.worker")
 MOST_LETTERS = 2000  # of what a process says when it can't go on
+START_SECONDS = 120.0  # that a process may take until it is ready; on a busy machine, libraries load slowly
 TRIES = 2  # a process can also be killed for want of memory that other processes took
 
 
@@ -97,23 +99,27 @@ class Supervisor:
     def _asked(self, request: str) -> tuple[str, bool]:
         """Return the line that answers, cut short where the process died; and whether it was killed for being late."""
         late = threading.Event()
+        with self._killed_after(START_SECONDS, threading.Event()):
+            process = self._ready()
+        if process is None or process.stdin is None or process.stdout is None:
+            return "", False
+        with self._killed_after(self._settings.limit_seconds, late), suppress(BrokenPipeError):
+            process.stdin.write(request)
+            process.stdin.flush()
+            return process.stdout.readline(), late.is_set()
+        return "", late.is_set()
 
+    @contextmanager
+    def _killed_after(self, seconds: float, late: threading.Event) -> Iterator[None]:
         def kill() -> None:
             late.set()
             self._kill()
 
-        timer = threading.Timer(self._settings.limit_seconds, kill)
+        timer = threading.Timer(seconds, kill)
         timer.daemon = True
         timer.start()
         try:
-            process = self._ready()
-            if process is None or process.stdin is None or process.stdout is None:
-                return "", late.is_set()
-            process.stdin.write(request)
-            process.stdin.flush()
-            return process.stdout.readline(), late.is_set()
-        except BrokenPipeError:
-            return "", late.is_set()
+            yield
         finally:
             timer.cancel()
 
