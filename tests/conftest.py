@@ -36,6 +36,9 @@ for line in sys.stdin:
     if kind == "rubbish":
         print({"a": "no json", "b": "[1]", "c": "[" * 9999, "d": '{"row": {"key": "x"}}'}[key[-1]], flush=True)
         continue
+    if kind == "flood":
+        print("x" * 300_000, flush=True)
+        continue
     if kind == "impostor":
         print(json.dumps({"row": {"key": "a", "outcome": "ok", "reason": "", "faces": 2}}), flush=True)
         continue

@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -78,9 +79,14 @@ def write(path: Path, videos: list[Video]) -> None:
 
 def read(path: Path) -> list[Video]:
     """Read a manifest; rows come sorted by key."""
-    rows = tables.read(path, SCHEMA, made_by="ingest").to_pylist()
-    videos = [Video(**{**row, "identities": tuple(row["identities"]), "fake_ranges": _ranges(row)}) for row in rows]
-    return checked(videos, where=str(path))
+    return checked([of_row(row) for row in tables.read(path, SCHEMA, made_by="ingest").to_pylist()], where=str(path))
+
+
+def of_row(row: dict[str, Any]) -> Video:
+    """Make a video of its fields with lists for tuples, as parquet and JSON hold them."""
+    ranges = row["fake_ranges"]
+    ranges = None if ranges is None else tuple((start, end) for start, end in ranges)
+    return Video(**{**row, "identities": tuple(row["identities"]), "fake_ranges": ranges})
 
 
 def write_listing(path: Path, videos: list[Video]) -> None:
@@ -203,11 +209,6 @@ def _problem(video: Video) -> str | None:
 def _is_plain(text: str) -> bool:
     """Say whether a text comes back from a listing's cell as it went in."""
     return bool(text) and text == text.strip() and not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text)
-
-
-def _ranges(row: dict[str, list[list[int]] | None]) -> tuple[tuple[int, int], ...] | None:
-    ranges = row["fake_ranges"]
-    return None if ranges is None else tuple((start, end) for start, end in ranges)
 
 
 def _cells(video: Video) -> list[str]:

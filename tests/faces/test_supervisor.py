@@ -61,6 +61,11 @@ def test_an_answer_that_makes_no_sense_is_a_row_of_its_video(ask, key):
     assert ask("b").outcome == "ok"
 
 
+def test_an_answer_without_end_is_not_read_to_its_end(ask):
+    assert ask("flood").outcome == "crashed"
+    assert ask("b").outcome == "ok"
+
+
 @pytest.mark.parametrize(("key", "reason"), [("realtime", "was killed by signal 40"), ("silent", "SIGKILL")])
 def test_odd_ways_to_die_are_rows(ask, key, reason):
     assert reason in ask(key).reason

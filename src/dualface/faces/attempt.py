@@ -26,8 +26,8 @@ def attempt(one: Video, *, data_root: Path | None, settings: FacesParams, into: 
 
     Raises:
         ListingError: its file is missing or has changed since the manifest was made.
-        DualfaceError: the detector can't be made.
-        OSError: the file can't be read, or nothing can be written.
+        DualfaceError: the detector can't be made, or nothing can be written.
+        OSError: the file can't be read.
     """
     with Spill(settings.input_size, folder=into.parent) as spill:
         found = extract(

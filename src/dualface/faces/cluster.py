@@ -100,7 +100,7 @@ def attempt(video: Video, *, data_root: Path | None, settings: FacesParams, prog
     try:
         if _program(settings) != program:
             raise DualfaceError(
-                "its dualface, its libraries (av, cv2, dlib, numpy) or faces.weights are not those of the driver's "
+                "its dualface or its libraries (av, cv2, dlib, numpy, zstandard) are not those of the driver's "
                 "machine, so its faces might differ; install the same there, by requirements.lock"
             )
         with tempfile.TemporaryDirectory(prefix="dualface-") as folder:

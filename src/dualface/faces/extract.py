@@ -41,7 +41,7 @@ class Extract:
         reason: what went wrong, in words; empty for `ok`.
         people: the main person first; nobody unless `ok` or `damaged`.
         frames: frames that were decoded.
-        seconds: length of what was decoded, by its time stamps.
+        seconds: of video up to the last frame that was read, by its time stamps.
         meta: `width` and `height` of the upright frame in px, `frames` as above, `fps` by the time stamps.
     """
 
@@ -96,7 +96,7 @@ def extract(path: Path, *, detect: Detector, wanted: Wanted, limits: video.Limit
             tracks = _followed(clip, detect, wanted, spill)
         outcome, reason = _judged(tracks, clip, min_faces=wanted.min_faces)
         people = _people(tracks, wanted, spill) if outcome in WITH_FACES else []
-        if wanted.smooth:
+        if wanted.smooth and people:
             people = _smoothed(people, path, wanted, limits, spill)
     except (VideoUnreadable, VideoRefused) as error:
         outcome = "refused" if isinstance(error, VideoRefused) else "unreadable"

@@ -20,7 +20,7 @@ from dualface.manifest import Video
 from dualface.params import FacesParams
 
 COMMAND = (sys.executable, "-m", "dualface.faces.worker")
-MOST_LETTERS = 2000  # of what a process says when it can't go on
+MOST_LETTERS = 100_000  # of an answer: what a process says must not take this one's memory
 START_SECONDS = 120.0  # that a process may take until it is ready; on a busy machine, libraries load slowly
 TRIES = 2  # a process can also be killed for want of memory that other processes took
 
@@ -106,7 +106,7 @@ class Supervisor:
         with self._killed_after(self._settings.limit_seconds, late), suppress(BrokenPipeError):
             process.stdin.write(request)
             process.stdin.flush()
-            return process.stdout.readline(), late.is_set()
+            return process.stdout.readline(MOST_LETTERS), late.is_set()
         return "", late.is_set()
 
     @contextmanager
@@ -169,7 +169,7 @@ def _unpacked(line: str, video: Video) -> Attempt:
     try:
         answer = json.loads(line)
         if set(answer) == {"stop"}:
-            raise DualfaceError(str(answer["stop"])[:MOST_LETTERS])
+            raise DualfaceError(str(answer["stop"]))
         row = Attempt(**answer["row"])
         ledger.check(row, key=video.key)
     except (ValueError, TypeError, KeyError, RecursionError, TableError):

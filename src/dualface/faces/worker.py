@@ -19,10 +19,10 @@ from typing import IO, Any
 import cv2
 import dlib
 
+from dualface import manifest
 from dualface.errors import DualfaceError
 from dualface.faces.attempt import attempt
 from dualface.ledger import Attempt
-from dualface.manifest import Video
 from dualface.params import FacesParams
 
 NOT_THE_VIDEO = {errno.ENOENT, errno.EMFILE, errno.ENFILE}
@@ -53,7 +53,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `row`, a row of the ledger; or `stop`, in words, where the whole job can't go on.
     """
-    video = video_of(request["video"])
+    video = manifest.of_row(request["video"])
     root = request["data_root"]
     try:
         row = attempt(
@@ -77,18 +77,6 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         where = f"{Path(place.filename).name}:{place.lineno}"
         row = Attempt(video.key, "crashed", f"{type(error).__name__} at {where}: {words}")
     return {"row": asdict(row)}
-
-
-def video_of(row: dict[str, Any]) -> Video:
-    """Make a row of the manifest from its JSON form, in which tuples are lists."""
-    ranges = row["fake_ranges"]
-    return Video(
-        **{
-            **row,
-            "identities": tuple(row["identities"]),
-            "fake_ranges": None if ranges is None else tuple((start, end) for start, end in ranges),
-        }
-    )
 
 
 def _limit_memory() -> None:
