@@ -3,10 +3,13 @@
 import sys
 
 from dualface import checkpoint, device, entry, params, scores, split
+from dualface.ahead import ahead
 from dualface.errors import CheckpointError, SubsetError
 from dualface.predict import score_videos
 from dualface.progress import bar
 from dualface.shards.read import Shards
+
+AHEAD = 4  # videos that are decoded while others are scored
 
 
 def main() -> None:
@@ -28,10 +31,10 @@ def main() -> None:
     side, known = shards.read(next(iter(chosen))).faces.shape[1], card.model["input_size"]
     if side != known:
         raise CheckpointError(f"{args.model}: trained on faces of {known} px, and the shards' have {side}: train again")
-    window = {"frames": card.model["frames"], "stride": card.model["stride"]}
+    window = {name: card.model[name] for name in ("frames", "stride", "overlap")}
     with bar("score", unit="video", total=len(chosen)) as shown:
         tracks = ((shards.read(key), label) for key, label in chosen.items())
-        scored = score_videos(model.to(machine.torch), tracks, device=machine, **window)
+        scored = score_videos(model.to(machine.torch), ahead(tracks, count=AHEAD), device=machine, **window)
         scores.write(args.scores, (video for video in scored if shown.update() or True))
 
 

@@ -1,26 +1,28 @@
 """Windows of faces, and batches of whole videos that hold both classes."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from dualface import label as labels
-from dualface.shards.read import Shards
+from dualface.errors import ShardError, TrainingError
+from dualface.shards.sample import FaceTrack
 
-ORDER, WINDOWS = 0, 1  # which of a seed's random streams
+ORDER, WINDOWS, BATCHES, VIDEOS = range(4)  # which of a seed's random streams; the last two are those of `stream`
 
 
-def windows(count: int, *, frames: int, stride: int) -> list[list[np.ndarray]]:
+def windows(count: int, *, frames: int, stride: int, overlap: float) -> list[list[np.ndarray]]:
     """Cut a video of `count` faces into windows, so that each face is in at least one.
 
     A window holds up to `frames` faces, every `stride`-th; `stride` windows with different first faces cover a
     block of `frames * stride` faces. A longer video takes several blocks, the last one moved back so that it is
     full. A shorter video takes the smallest stride that covers it.
+    Blocks may overlap: the GRU starts each window without memory, so a frame early in one window is judged with
+    nothing before it, and the same frame late in another with all that came before.
     Differs from the paper: it takes the first 300 faces and no others. That is the one window of 300 frames at
     stride 1 where `faces.max_frames` is 300.
 
@@ -28,50 +30,63 @@ def windows(count: int, *, frames: int, stride: int) -> list[list[np.ndarray]]:
         count: faces in the video, from 1.
         frames: faces in a window.
         stride: distance of neighbouring faces in a window.
+        overlap: share of a block that the next one holds too, in [0, 0.9]; 0 = none but the last's.
 
     Returns:
         Blocks in the order of the video; each a list of windows: `(n,)` int64, ascending face numbers.
     """
     step = min(stride, math.ceil(count / frames))
     length = frames * step
-    starts = [*range(0, max(count - length, 0), length), max(count - length, 0)]
+    hop = max(1, round(length * (1 - overlap)))
+    starts = [*range(0, max(count - length, 0), hop), max(count - length, 0)]
     return [[np.arange(start + phase, min(start + length, count), step) for phase in range(step)] for start in starts]
 
 
-def count_batches(is_fake: np.ndarray, *, batch_size: int, both: bool) -> int:
-    """Count the batches of an epoch: as few as hold all videos and, with `both`, the repeats that they need."""
+def check_classes(is_fake: np.ndarray, *, fewest: int) -> None:
+    """Raise TrainingError unless there are videos and, where batches need fakes, some of each class."""
+    fakes = int(np.count_nonzero(is_fake))
+    if not len(is_fake) or (fewest and not 0 < fakes < len(is_fake)):
+        raise TrainingError(
+            f"train has {len(is_fake) - fakes} real and {fakes} fake videos: "
+            "both classes are needed; look at params.yaml, subset"
+        )
+
+
+def count_batches(is_fake: np.ndarray, *, batch_size: int, fewest: int) -> int:
+    """Count the batches of an epoch: as few as hold all videos and the repeats that `fewest` needs."""
     videos, fakes = len(is_fake), int(np.count_nonzero(is_fake))
     count = math.ceil(videos / batch_size)
-    while both and max(fakes, count) + max(videos - fakes, count) > count * batch_size:
+    while fewest and max(fakes, fewest * count) + max(videos - fakes, count) > count * batch_size:
         count += 1
     return count
 
 
-def epoch_batches(is_fake: np.ndarray, *, batch_size: int, both: bool, rng: np.random.Generator) -> list[list[int]]:
+def epoch_batches(is_fake: np.ndarray, *, batch_size: int, fewest: int, rng: np.random.Generator) -> list[list[int]]:
     """Divide the videos of an epoch into batches.
 
-    Each video comes once. With `both`, each batch holds at least one video of each class (Sec. 4.4.5): both are
-    spread evenly, and a class with fewer videos than there are batches has some of its videos repeated.
+    Each video comes once. Where `fewest` is 1, each batch holds at least one video of each class (Sec. 4.4.5): both
+    are spread evenly, and a class with fewer videos than there are batches has some of its videos repeated. Where it
+    is more, so many fakes are in each batch, by repeating all of them equally often but for one.
 
     Args:
-        is_fake: `(V,)` bool; with `both`, of both classes.
-        batch_size: most videos in a batch; sizes differ by one at most. At least 2 with `both`.
-        both: whether pairs of a fake and a real video are needed.
+        is_fake: `(V,)` bool; of both classes, but where `fewest` is 0.
+        batch_size: most videos in a batch; sizes differ by one at most. More than `fewest`.
+        fewest: fakes in each batch; 0 = as they come.
         rng: the order's randomness.
 
     Returns:
         Batches of video numbers below V.
     """
-    batches = count_batches(is_fake, batch_size=batch_size, both=both)
-    if not both:
+    batches = count_batches(is_fake, batch_size=batch_size, fewest=fewest)
+    if not fewest:
         return [part.tolist() for part in np.array_split(rng.permutation(len(is_fake)), batches)]
     dealt: list[list[int]] = [[] for _ in range(batches)]
     place = 0
-    for mine in (is_fake, ~is_fake):
+    for mine, least in ((is_fake, fewest * batches), (~is_fake, batches)):
         numbers = rng.permutation(np.flatnonzero(mine))
-        repeats = [rng.permutation(numbers) for _ in range(math.ceil(batches / len(numbers)) - 1)]
-        numbers = np.concatenate([numbers, *repeats])[: max(len(numbers), batches)]
-        for number in numbers:
+        draws = max(len(numbers), least)
+        repeats = [rng.permutation(numbers) for _ in range(math.ceil(draws / len(numbers)) - 1)]
+        for number in np.concatenate([numbers, *repeats])[:draws]:
             dealt[place % batches].append(int(number))
             place += 1
     return [[batch[i] for i in rng.permutation(len(batch))] for batch in (dealt[i] for i in rng.permutation(batches))]
@@ -84,7 +99,8 @@ class Batch:
     Attributes:
         keys: their keys.
         faces: `(F, S, S, 3)` uint8, all faces, one video after the other.
-        lengths: `(B,)` int64, faces of each video.
+        lengths: `(B,)` int64, faces of each video. It stays on the CPU: a shape that the GPU knows and the CPU
+            does not would make the CPU wait for it.
         frame_label: `(F,)` uint8, 1 = FAKE.
         video_label: `(B,)` uint8, 1 where any frame of the window is FAKE.
     """
@@ -95,81 +111,101 @@ class Batch:
     frame_label: Tensor
     video_label: Tensor
 
+    def pin_memory(self) -> "Batch":
+        """Move what a GPU needs into memory that it can copy from by itself; a DataLoader calls this."""
+        return self._moved(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Start to copy all but `lengths` to a device, without waiting where the memory is pinned."""
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        return replace(
+            self,
+            faces=move(self.faces),
+            frame_label=move(self.frame_label),
+            video_label=move(self.video_label),
+        )
+
 
 @dataclass(frozen=True)
-class TrainingWindows(Dataset[tuple[str, np.ndarray, np.ndarray]]):
-    """Random windows of videos, for `torch.utils.data.DataLoader`.
-
-    An item is asked for by (epoch, video number), and its randomness comes from these and the seed alone: the
-    same windows for any number of loading processes.
+class Sampling:
+    """How training videos become batches of windows.
 
     Attributes:
-        shards: where the faces lie.
-        keys: the videos, by number.
-        video_labels: their labels, 1 = FAKE.
         frames: faces in a window.
         stride: distance of neighbouring faces in a window.
         flip: whether half the windows are mirrored.
-        seed: of the windows and flips.
+        batch_size: most videos in a batch, over all processes.
+        fewest: fakes in each batch, over all processes; from 1 on each also holds a real video. 0 = as they come.
+        seed: of the order, the windows and the flips.
     """
 
-    shards: Shards
-    keys: list[str]
-    video_labels: list[int]
     frames: int
     stride: int
     flip: bool
+    batch_size: int
+    fewest: int
     seed: int
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[str, np.ndarray, np.ndarray]:
-        """Return key, faces `(n, S, S, 3)` uint8 and labels `(n,)` uint8 of one window, drawn from all of the video's.
 
-        A fake's window holds a fake frame wherever one of its windows does: in a partial fake the others would
-        teach that the video is real, and leave a batch without its pairs.
-        """
-        epoch, number = item
-        rng = np.random.default_rng([self.seed, WINDOWS, epoch, number])
-        track = self.shards.read(self.keys[number])
-        blocks = windows(len(track.index), frames=self.frames, stride=self.stride)
-        every = [window for block in blocks for window in block]
-        if self.video_labels[number] == labels.FAKE:
-            every = [window for window in every if track.labels[window].any()] or every
-        chosen = every[int(rng.integers(len(every)))]
-        faces = track.faces[chosen]
-        if self.flip and rng.random() < 0.5:
-            faces = faces[:, :, ::-1]
-        return track.key, faces, track.labels[chosen]
+Window = tuple[str, np.ndarray, np.ndarray]
+"""A window of a video: its key, faces `(n, S, S, 3)` uint8, and labels `(n,)` uint8."""
 
 
-class EpochSampler:
-    """Gives each epoch's batches to a DataLoader; `epoch` is set before each."""
+def draw(track: FaceTrack, sampling: Sampling, *, label: int, epoch: int, number: int) -> Window:
+    """Draw a window from all of the video's.
 
-    def __init__(self, video_labels: list[int], *, batch_size: int, both: bool, seed: int) -> None:
-        self._is_fake = np.array(video_labels) == labels.FAKE
-        self._batch_size, self._both, self._seed = batch_size, both, seed
-        self.epoch = 0
+    The randomness comes from seed, epoch and the video's number alone: the windows are the same for any number of
+    processes, and whatever the order in which the videos are read.
+    A fake's window holds a fake frame wherever one of its windows does: in a partial fake the others would
+    teach that the video is real, and leave a batch without its pairs.
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield lists of (epoch, video number)."""
-        rng = np.random.default_rng([self._seed, ORDER, self.epoch])
-        for numbers in epoch_batches(self._is_fake, batch_size=self._batch_size, both=self._both, rng=rng):
-            yield [(self.epoch, number) for number in numbers]
+    Args:
+        track: the video's faces.
+        sampling: how windows are made.
+        label: the video's, 1 = FAKE.
+        epoch: from 1.
+        number: the video's, among the training videos.
+    """
+    rng = np.random.default_rng([sampling.seed, WINDOWS, epoch, number])
+    blocks = windows(len(track.index), frames=sampling.frames, stride=sampling.stride, overlap=0)
+    every = [window for block in blocks for window in block]
+    if label == labels.FAKE:
+        every = [window for window in every if track.labels[window].any()] or every
+    chosen = every[int(rng.integers(len(every)))]
+    faces = track.faces[chosen]
+    if sampling.flip and rng.random() < 0.5:
+        faces = faces[:, :, ::-1]
+    return track.key, faces, track.labels[chosen]
 
-    def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return count_batches(self._is_fake, batch_size=self._batch_size, both=self._both)
 
-
-def collate(items: list[tuple[str, np.ndarray, np.ndarray]]) -> Batch:
+def collate(items: list[Window]) -> Batch:
     """Put windows together; nothing is padded."""
     keys, faces, frame_labels = zip(*items, strict=True)
     return Batch(
         keys=list(keys),
-        faces=torch.from_numpy(np.concatenate(faces)),
+        faces=stack(list(faces), keys=list(keys)),
         lengths=torch.tensor([len(one) for one in faces]),
         frame_label=torch.from_numpy(np.concatenate(frame_labels)),
         video_label=torch.tensor([int(one.max()) for one in frame_labels], dtype=torch.uint8),
     )
+
+
+def stack(faces: list[np.ndarray], *, keys: list[str]) -> Tensor:
+    """Put the faces of videos, `(n, S, S, 3)` uint8 each, one after the other: `(F, S, S, 3)`.
+
+    Raises:
+        ShardError: they are not of one size.
+    """
+    sides = [one.shape[1] for one in faces]
+    if min(sides) < max(sides):
+        small, large = keys[sides.index(min(sides))], keys[sides.index(max(sides))]
+        raise ShardError(
+            f"samples {small!r} and {large!r} have faces of {min(sides)} and {max(sides)} px; "
+            "run `dvc repro --force faces`"
+        )
+    return torch.from_numpy(np.concatenate(faces))
 
 
 def valid(lengths: Tensor, *, frames: int) -> Tensor:

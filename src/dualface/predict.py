@@ -1,59 +1,134 @@
 """Scoring: a detector and the faces of videos in, P(fake) of each frame and video out."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import torch
+from torch import nn
 
-from dualface.batches import valid, windows
+from dualface.batches import stack, valid, windows
 from dualface.device import Device
-from dualface.models.dual import DualNet
+from dualface.errors import CheckpointError
 from dualface.scores import VideoScores
 from dualface.shards.sample import FaceTrack
 
+FACES_AT_ONCE = 1024
+PADDING = 8  # places of a forward pass, padding included, for each face that it may have
+
+
+@dataclass
+class _Video:
+    """A video on its way: its windows, and what is known of its scores."""
+
+    track: FaceTrack
+    label: int
+    blocks: list[list[np.ndarray]]
+    scores: list[float] = field(default_factory=list)  # of windows, in their order
+    total: np.ndarray = field(init=False)
+    times: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total, self.times = np.zeros(len(self.track.index)), np.zeros(len(self.track.index))
+
+    @property
+    def complete(self) -> bool:
+        return len(self.scores) == sum(map(len, self.blocks))
+
+    def add(self, window: np.ndarray, *, video: float, frame: np.ndarray) -> None:
+        if not np.isfinite(video) or not np.isfinite(frame).all():
+            raise CheckpointError(
+                f"the detector gives video {self.track.key!r} scores that are no numbers: its weights are broken; "
+                "train again, with a lower train.learning_rate"
+            )
+        self.scores.append(video)
+        self.total[window] += frame
+        self.times[window] += 1
+
+    def told(self) -> VideoScores:
+        scores = iter(self.scores)
+        score = max(float(np.mean([next(scores) for _ in block])) for block in self.blocks)
+        frame_score = (self.total / self.times).astype(np.float32)
+        track = self.track
+        return VideoScores(track.key, self.label, float(np.float32(score)), track.index, track.labels, frame_score)
+
 
 def score_videos(
-    model: DualNet, tracks: Iterable[tuple[FaceTrack, int]], *, frames: int, stride: int, device: Device
+    model: nn.Module,
+    tracks: Iterable[tuple[FaceTrack, int]],
+    *,
+    frames: int,
+    stride: int,
+    overlap: float,
+    device: Device,
+    faces_at_once: int = FACES_AT_ONCE,
 ) -> Iterator[VideoScores]:
-    """Score videos one by one; memory does not grow with their number.
+    """Score videos, several short ones in one forward pass; memory does not grow with their number.
 
-    All faces of a video are scored, in windows like those of training (`dualface.batches.windows`). A frame's
-    score is the mean over the windows that hold it; the video's is the mean over a block's windows, and where
-    a video takes several blocks, the highest: it is as suspicious as its most suspicious part.
+    All faces of a video are scored, in windows like those of training (`dualface.batches.windows`), but for the
+    overlap. A frame's score is the mean over the windows that hold it; the video's is the mean over a block's
+    windows, and where a video takes several blocks, the highest: it is as suspicious as its most suspicious part.
 
     Args:
-        model: the network; it is put into evaluation mode.
+        model: the network, as `dualface.models.dual.DualNet`; it is put into evaluation mode.
         tracks: faces of a video with its label, 1 = FAKE.
         frames: faces in a window, as in training.
         stride: their distance, as in training.
+        overlap: share of a block of a long video that the next one holds too, in [0, 0.9].
         device: where it runs.
+        faces_at_once: most faces in a forward pass; it takes one window at least. Videos are taken from `tracks`
+            until a pass is full, no further.
 
     Yields:
         Scores of each video, in the order of `tracks`.
+
+    Raises:
+        CheckpointError: a score is no number.
     """
     model.eval()
-    for track, label in tracks:
-        total, times = np.zeros(len(track.index)), np.zeros(len(track.index))
-        blocks = []
-        for block in windows(len(track.index), frames=frames, stride=stride):
-            video, frame = _score_block(model, track.faces, block, frames=frames, device=device)
-            blocks.append(video.mean())
-            rows = np.concatenate(block)
-            total[rows] += frame
-            times[rows] += 1
-        score = float(np.float32(max(blocks)))
-        frame_score = (total / times).astype(np.float32)
-        yield VideoScores(track.key, label, score, track.index, track.labels, frame_score)
+    waiting: deque[_Video] = deque()
+
+    def begun() -> Iterator[_Video]:
+        for track, label in tracks:
+            blocks = windows(len(track.index), frames=frames, stride=stride, overlap=overlap)
+            waiting.append(_Video(track, label, blocks))
+            yield waiting[-1]
+
+    for group in _groups(begun(), faces=faces_at_once, count=max(1, PADDING * faces_at_once // frames)):
+        _score(model, group, frames=frames, device=device)
+        while waiting and waiting[0].complete:
+            yield waiting.popleft().told()
 
 
-def _score_block(
-    model: DualNet, faces: np.ndarray, block: list[np.ndarray], *, frames: int, device: Device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return P(fake) of each window `(W,)` and of its faces, one window after the other `(F,)`, float64."""
-    lengths = torch.tensor([len(window) for window in block], device=device.torch)
-    pixels = torch.from_numpy(faces[np.concatenate(block)]).to(device.torch)
+def _groups(videos: Iterable[_Video], *, faces: int, count: int) -> Iterator[list[tuple[_Video, np.ndarray]]]:
+    """Put windows together, up to so many faces and so many windows; no video is asked for before it is needed."""
+    group: list[tuple[_Video, np.ndarray]] = []
+    filled = 0
+    for video in videos:
+        for window in chain.from_iterable(video.blocks):
+            if group and (filled + len(window) > faces or len(group) == count):
+                yield group
+                group, filled = [], 0
+            group.append((video, window))
+            filled += len(window)
+        if filled >= faces or len(group) == count:
+            yield group
+            group, filled = [], 0
+    if group:
+        yield group
+
+
+def _score(model: nn.Module, group: list[tuple[_Video, np.ndarray]], *, frames: int, device: Device) -> None:
+    """Score windows in one forward pass, and give each video what is its own."""
+    parts = [video.track.faces[window] for video, window in group]
+    faces = stack(parts, keys=[video.track.key for video, _ in group])
+    lengths = torch.tensor([len(window) for _, window in group])
     with torch.inference_mode(), device.autocast():
-        logits = model(pixels, lengths, frames=frames)
-    video = torch.sigmoid(logits.video.double())
-    frame = torch.sigmoid(logits.frame.double())[valid(lengths, frames=frames)]
-    return video.cpu().numpy(), frame.cpu().numpy()
+        logits = model(faces.to(device.torch), lengths, frames=frames)
+    scores = torch.sigmoid(logits.video.double()).cpu().numpy()
+    frame_scores = torch.sigmoid(logits.frame.double()).cpu()[valid(lengths, frames=frames)].numpy()
+    frame_parts = np.split(frame_scores, lengths.cumsum(0)[:-1].numpy())
+    for (video, window), score, part in zip(group, scores.tolist(), frame_parts, strict=True):
+        video.add(window, video=score, frame=part)

@@ -1,5 +1,10 @@
+import io
 import pickle
+import shutil
 import tarfile
+import tracemalloc
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ import webdataset
 from conftest import make_track, write_tracks
 from dualface.errors import ShardError
 from dualface.shards.read import Shards
+from dualface.shards.sample import MEMBERS
 
 
 @pytest.fixture
@@ -88,3 +94,115 @@ def test_a_broken_tar_is_refused(tmp_path):
     (tmp_path / "00000.tar").write_bytes(b"no tar" * 200)
     with pytest.raises(ShardError, match="not a tar file"):
         Shards(tmp_path)
+
+
+def rewritten(folder, tmp_path, change):
+    """Write the samples of all shards into one, in an order and form of the test's own."""
+    target = tmp_path / "rewritten"
+    target.mkdir()
+    members = []
+    for path in sorted(folder.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            members += [(one, tar.extractfile(one).read()) for one in tar]
+    with tarfile.open(target / "00000.tar", "w") as tar:
+        for member, content in change(members):
+            tar.addfile(member, io.BytesIO(content))
+    return target
+
+
+def test_members_that_lie_apart_are_found(folder, tmp_path):
+    apart = rewritten(folder, tmp_path, lambda members: sorted(members, key=lambda one: one[0].name.split(".")[1]))
+    assert np.array_equal(Shards(apart).read("clip3").faces, Shards(folder).read("clip3").faces)
+
+
+def test_members_that_lie_together_are_read_at_once(folder, monkeypatch):
+    shards, reads = Shards(folder), []
+    opened = Path.open
+
+    def watched(self, *args):
+        file = opened(self, *args)
+        read = file.read
+        watcher = MagicMock(wraps=file)
+        watcher.__enter__.return_value = watcher
+        watcher.__exit__.side_effect = lambda *_: file.close()
+        watcher.read.side_effect = lambda length: reads.append(length) or read(length)
+        return watcher
+
+    monkeypatch.setattr(Path, "open", watched)
+    assert np.array_equal(shards.read("clip3").faces, make_track("clip3", seed=3).faces)
+    assert len(reads) == 1
+
+
+def test_a_sample_in_two_shards_is_refused(folder):
+    shutil.copy(folder / "00000.tar", folder / "99999.tar")
+    with pytest.raises(ShardError, match=r"99999.tar: member 'clip0\.\S+' appears twice"):
+        Shards(folder)
+
+
+@pytest.mark.parametrize("key", ["", "clip", "clip0\0", "clip00", "clíp0", "x" * 300])
+def test_what_is_no_key_is_not_found(folder, key):
+    assert key not in Shards(folder)
+
+
+def test_a_shard_without_samples_is_none(tmp_path):
+    with tarfile.open(tmp_path / "00000.tar", "w"):
+        pass
+    assert Shards(tmp_path).keys() == []
+    assert "clip" not in Shards(tmp_path)
+
+
+def test_an_index_takes_little_memory_also_when_it_is_sent(tmp_path):
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        for number in range(2000):
+            for name in sorted(MEMBERS):
+                tar.addfile(tarfile.TarInfo(f"some-video-{number:05d}.{name}"))
+    shards = Shards(tmp_path)
+    assert len(pickle.dumps(shards)) < 150 * 2000
+    tracemalloc.start()
+    again = pickle.loads(pickle.dumps(shards))  # noqa: S301
+    assert tracemalloc.get_traced_memory()[0] < 150 * 2000
+    tracemalloc.stop()
+    assert again.keys() == shards.keys()
+
+
+def header(*, name="clip.json", kind=b"0", number=0, size=None):
+    """Make the 512 bytes of a member's header, with a size as tar stores it, or one that it should not."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, number
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    if size is not None:
+        block[124:136] = size
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+HOSTILE = {
+    "negative": header(size=b"\xff" * 11 + b"\x00"),
+    "beyond the end": header(number=10**6),
+    "absurd": header(number=2**40),
+    "more than a number": header(size=b"\x80" + b"\xff" * 11),
+    "a name without end": header(name="././@LongLink", kind=b"L", number=2**33),
+    "sparse": header(kind=b"S", number=512) + bytes(512),
+    "cut within a header": header() + header(name="clip.faces.zst")[:300],
+    "without an end": header(),
+    "rubbish after a member": header() + b"rubbish!" * 64,
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_headers_are_refused_in_one_line(tmp_path, content):
+    (tmp_path / "00000.tar").write_bytes(content)
+    with pytest.raises(ShardError, match="00000.tar") as caught:
+        Shards(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shard_that_is_cut_short_anywhere_is_refused(folder, tmp_path):
+    whole = (folder / "00000.tar").read_bytes()
+    used = len(whole.rstrip(b"\0"))
+    for length in np.random.default_rng(0).integers(1, used, 40):
+        (tmp_path / "cut").mkdir(exist_ok=True)
+        (tmp_path / "cut" / "00000.tar").write_bytes(whole[:length])
+        with pytest.raises(ShardError):
+            Shards(tmp_path / "cut")
