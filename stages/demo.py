@@ -1,13 +1,13 @@
 """Render the demo set."""
 
-from dualface import demo, entry, params, tables
+from dualface import demo, demoparams, entry, tables
 from dualface.progress import bar
 
 
 def main() -> None:
     """Read the plan; write videos, test list and labels in Celeb-DF's layout."""
     args = entry.paths(__doc__, videos="out: folder of the data set")
-    settings = params.load_demo(args.params)
+    settings = demoparams.load(args.params)
     low, high = settings.strength
     plan = demo.DemoPlan(**{**settings.model_dump(), "strength": (low, high)})
     with bar("demo", unit="video") as shown:

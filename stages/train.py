@@ -1,13 +1,24 @@
 """Train the detector on the training videos; keep the epoch that ranks the validation videos best."""
 
 import sys
+from argparse import Namespace
+from contextlib import nullcontext
+from typing import Any
 
-from dualface import checkpoint, device, entry, history, params, split
+from dualface import checkpoint, device, entry, history, params, processes, split
 from dualface import label as labels
-from dualface import train as training
+from dualface.batches import Sampling
 from dualface.card import Card
+from dualface.feeds import Feed, RandomFeed
+from dualface.params import Params
+from dualface.processes import Processes
 from dualface.progress import bar
 from dualface.shards.read import Shards
+from dualface.shards.stream import Store, survey
+from dualface.stream import StreamFeed
+from dualface.train import snapshot
+from dualface.train.fit import Fit, check, fit
+from dualface.train.state import Place
 from dualface.version import VERSION
 
 
@@ -20,46 +31,91 @@ def main() -> None:
         model="out: folder of weights and card",
         history="out: CSV, a row per epoch",
     )
+    processes.launch(entry.processes())
     settings = params.load(args.params)
-    choices, shards, machine = split.read(args.split), Shards(args.shards), device.pick(threads=entry.workers())
-    sys.stderr.write(f"training on {machine}\n")
-    with bar("train", unit="epoch", total=settings.train.epochs) as shown:
+    machine = device.pick(threads=max(1, entry.workers() // processes.local_world()), number=processes.local_rank())
+    with processes.joined(gpu=machine.torch.type == "cuda") as group, entry.stop_asked() as stop:
+        feed, fingerprint = _feed(args, settings, machine=machine, group=group)
+        sections: dict[str, Any] = {"loss": settings.loss, "train": settings.train}
+        opened = snapshot.opened(entry.work_folder(), **sections, data_sha256=fingerprint)
+        with opened if group.first else nullcontext() as snapshots:
+            steps = len(feed) * settings.train.epochs
+            with bar("train", unit="step", total=steps, shown=group.first) as shown:
 
-        def show(row: dict[str, float]) -> None:
-            shown.set_postfix_str(
-                f"loss {row['loss']:.3f}, val AUC video {row['val_video_auc']:.3f}, frame {row['val_frame_auc']:.3f}",
-                refresh=False,
-            )
-            shown.update()
+                def show(place: Place) -> None:
+                    shown.set_postfix_str(_told(place), refresh=False)
+                    shown.update((place.epoch - 1) * len(feed) + place.batch - shown.n)
 
-        fit = training.fit(
-            shards,
-            split.of(choices, "train"),
-            split.of(choices, "val"),
-            loss=settings.loss,
-            train=settings.train,
-            device=machine,
-            progress=show,
-            loaders=entry.workers() if machine.torch.type == "cuda" else 0,
-        )
-    seen = {one.key: f"{one.split} {labels.NAMES[one.label]}" for one in choices if one.split != "test"}
+                if group.first:
+                    sys.stderr.write(f"training on {machine}{f', {group.world} processes' * (group.world > 1)}\n")
+                result = fit(
+                    feed, **sections, device=machine, processes=group, snapshots=snapshots, stop=stop, progress=show
+                )
+            if group.first:
+                _write(args, result, settings=settings, fingerprint=fingerprint)
+
+
+def _feed(args: Namespace, settings: Params, *, machine: device.Device, group: Processes) -> tuple[Feed, str]:
+    """Prepare the data, and return the fingerprint of what will be read."""
+    choices = split.read(args.split)
+    train_labels, val_labels = split.of(choices, "train"), split.of(choices, "val")
+    check(train_labels, val_labels)
+    uses = {one.key: f"{one.split} {labels.NAMES[one.label]}" for one in choices if one.split != "test"}
+    train = settings.train
+    sampling = Sampling(
+        frames=train.frames,
+        stride=train.stride,
+        flip=train.flip,
+        batch_size=train.batch_size,
+        fewest=settings.loss.fewest_fakes(share=train.fake_share, batch_size=train.batch_size),
+        seed=train.seed,
+    )
+    gpu = machine.torch.type == "cuda"
+    place: dict[str, Any] = {"rank": group.rank, "world": group.world, "pin_memory": gpu}
+    helpers = max(1, entry.workers() // processes.local_world())
+    if train.order == "stream":
+        found = survey(Store(entry.shards() or str(args.shards)), uses, threads=helpers)
+        streams: dict[str, Any] = {"shuffle_videos": train.shuffle_videos, "threads": helpers}
+        return StreamFeed(found, train_labels, val_labels, sampling, **streams, **place), found.fingerprint(uses)
+    shards = Shards(args.shards)
+    loaders = helpers if gpu else 0  # a CPU that trains has none to spare
+    return RandomFeed(shards, train_labels, val_labels, sampling, loaders=loaders, **place), shards.fingerprint(uses)
+
+
+def _told(place: Place) -> str:
+    """Say in few words how the training goes."""
+    parts = []
+    if place.batch:
+        parts.append(f"loss {place.sums['loss'] / place.batch:.3f}")
+    if place.history:
+        last = place.history[-1]
+        parts.append(f"epoch {last['epoch']:.0f}: val AUC video {last['val_video_auc']:.3f}")
+        parts.append(f"frame {last['val_frame_auc']:.3f}")
+    return ", ".join(parts)
+
+
+def _write(args: Namespace, result: Fit, *, settings: Params, fingerprint: str) -> None:
+    if result.worked:
+        share = result.waited / result.worked
+        sys.stderr.write(f"{result.worked:.0f} s of steps, {share:.0%} of them waiting for faces\n")
     card = Card(
         params=settings.model_dump(include={"loss", "train"}),
-        data_sha256=shards.fingerprint(seen),
+        data_sha256=fingerprint,
         version=VERSION,
-        epoch=fit.epoch,
-        thresholds=fit.thresholds,
-        validation=fit.validation,
+        epoch=result.best.epoch,
+        thresholds=result.best.thresholds,
+        validation=result.best.validation,
         model={
             "backbone": settings.train.backbone,
             "frames": settings.train.frames,
             "stride": settings.train.stride,
-            "input_size": fit.input_size,
+            "overlap": settings.train.overlap,
+            "input_size": result.input_size,
         },
         weights_sha256="",
     )
-    checkpoint.save(args.model, fit.state, card)
-    history.write(args.history, fit.history)
+    checkpoint.save(args.model, result.best.state, card)
+    history.write(args.history, result.history)
 
 
 if __name__ == "__main__":

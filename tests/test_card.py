@@ -14,7 +14,7 @@ CARD = card.Card(
     epoch=7,
     thresholds={"video": 0.4171234567890123, "frame": 0.5},
     validation={"video_auc": 0.91},
-    model={"backbone": "resnet18", "frames": 8, "stride": 4, "input_size": 64},
+    model={"backbone": "resnet18", "frames": 8, "stride": 4, "overlap": 0.5, "input_size": 64},
     weights_sha256="0123456789abcdef" * 4,
 )
 

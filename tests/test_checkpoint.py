@@ -13,7 +13,7 @@ CARD = Card(
     epoch=1,
     thresholds={"video": 0.4, "frame": 0.6},
     validation={},
-    model={"backbone": "resnet18", "frames": 4, "stride": 2, "input_size": 32},
+    model={"backbone": "resnet18", "frames": 4, "stride": 2, "overlap": 0.5, "input_size": 32},
     weights_sha256="",
 )
 

@@ -4,8 +4,8 @@ import pytest
 import ruamel.yaml
 import yaml
 
+from dualface import demoparams, yaml12
 from dualface import params as parameters
-from dualface import yaml12
 from dualface.errors import ParamsError
 from rows import ROOT, plain_params
 
@@ -173,8 +173,8 @@ def test_a_long_value_is_cut_in_the_message():
 
 def test_the_demos_own_file_is_checked_too(tmp_path):
     demo = yaml.safe_load((ROOT / "data" / "demo" / "params.yaml").read_text())
-    assert parameters.load_demo(ROOT / "data" / "demo" / "params.yaml").frames == demo["demo"]["frames"]
+    assert demoparams.load(ROOT / "data" / "demo" / "params.yaml").frames == demo["demo"]["frames"]
     demo["demo"]["frame"] = demo["demo"].pop("frames")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(demo))
     with pytest.raises(ParamsError, match=r"demo\.frames: missing; .*demo\.frame: unknown"):
-        parameters.load_demo(tmp_path / "params.yaml")
+        demoparams.load(tmp_path / "params.yaml")

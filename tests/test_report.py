@@ -17,7 +17,7 @@ from dualface import card, ledger, manifest, scores, split
 from dualface.report.table import table
 
 STAGE = ROOT / "stages" / "report.py"
-MODEL = {"backbone": "resnet18", "frames": 8, "stride": 4, "input_size": 16}
+MODEL = {"backbone": "resnet18", "frames": 8, "stride": 4, "overlap": 0.5, "input_size": 16}
 HOSTILE = "<script>alert('x')</script> \" & 鍵"
 PLOTS = {f"{plot}_{level}.csv" for plot in ("roc", "pr", "confusion") for level in ("video", "frame")} | {
     f"{plot}.png" for plot in ("roc", "pr", "scores", "confusion")

@@ -10,7 +10,8 @@ from dualface import tables
 from dualface.errors import CheckpointError
 
 LEVELS = ("video", "frame")
-MODEL = {"backbone": str, "frames": int, "stride": int, "input_size": int}  # frames and stride: of a window
+# Frames, stride and overlap are of the windows in which a video is scored.
+MODEL = {"backbone": str, "frames": int, "stride": int, "overlap": float, "input_size": int}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MAX_BYTES = 2**20  # a card is a few kB; a file that claims to be one and is larger is not read
 
@@ -101,7 +102,7 @@ def _problem(content: Any) -> str | None:  # noqa: PLR0911  (one return per rule
         return f"version must be a text, is {content['version']!r}"
     model = content["model"]
     if model.keys() != MODEL.keys() or not all(
-        _is_number(model[name], kind) and model[name] not in ("", 0) for name, kind in MODEL.items()
+        _is_number(model[name], kind) and (model[name] not in ("", 0) or kind is float) for name, kind in MODEL.items()
     ):
         told = ", ".join(f"{name} ({kind.__name__})" for name, kind in MODEL.items())
         return f"model must have {told}, has {model}"
@@ -120,4 +121,5 @@ def _threshold_problem(thresholds: dict[str, Any]) -> str | None:
 
 
 def _is_number(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)  # JSON's true is an int to Python
+    wanted = int | float if kind is float else kind
+    return isinstance(value, wanted) and not isinstance(value, bool)  # JSON's true is an int to Python

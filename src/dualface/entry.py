@@ -4,15 +4,17 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dualface import tables
-from dualface.errors import DualfaceError
+from dualface.errors import DualfaceError, Stopped
 
 
 def paths(description: str | None, **helps: str) -> argparse.Namespace:
@@ -36,6 +38,9 @@ def run(main: Callable[[], None]) -> None:
         threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         main()
+    except Stopped as error:
+        sys.stderr.write(f"\nstopped: {error}\n")
+        sys.exit(128 + signal.SIGTERM)
     except DualfaceError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -55,6 +60,30 @@ def _leave_with_parent(parent: int) -> None:
     os._exit(1)
 
 
+@contextmanager
+def stop_asked() -> Iterator[Callable[[], bool]]:
+    """Give a question whether to stop: true from the first SIGTERM (a cluster's preemption) or Ctrl-C on.
+
+    A second one ends the process as it always does.
+    """
+    asked: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, _frame: object) -> None:
+        asked.append(number)
+        sys.stderr.write("\nstopping after this step\n")
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def data_root() -> Path | None:
     """Return the folder that `DUALFACE_DATA` names, or None where it is not set."""
     name = os.environ.get("DUALFACE_DATA")
@@ -71,17 +100,36 @@ def engine() -> str:
     return os.environ.get("DUALFACE_ENGINE") or "local"
 
 
+def shards() -> str | None:
+    """Return the folder or URL that `DUALFACE_SHARDS` names, from which training streams; None where it is not set."""
+    return os.environ.get("DUALFACE_SHARDS") or None
+
+
 def workers() -> int:
     """Return the number of processes: `DUALFACE_WORKERS`, else the cores that this process may use.
 
     Raises:
         DualfaceError: the variable is not a positive whole number.
     """
-    text = os.environ.get("DUALFACE_WORKERS")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _count("DUALFACE_WORKERS", unset=cores)
+
+
+def processes() -> int:
+    """Return the number of processes that train together on this machine: `DUALFACE_PROCESSES`, else 1.
+
+    Raises:
+        DualfaceError: the variable is not a positive whole number.
+    """
+    return _count("DUALFACE_PROCESSES", unset=1)
+
+
+def _count(name: str, *, unset: int) -> int:
+    text = os.environ.get(name)
     if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return unset
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
-        raise DualfaceError(f"DUALFACE_WORKERS: expected a whole number from 1, got {text[:40]!r}")
+        raise DualfaceError(f"{name}: expected a whole number from 1, got {text[:40]!r}")
     return int(text)
 
 

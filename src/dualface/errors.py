@@ -36,6 +36,10 @@ class TrainingError(DualfaceError):
     """Training can't start or go on."""
 
 
+class Stopped(DualfaceError):
+    """Training was asked to stop, and has saved what it has done."""
+
+
 class VideoUnreadable(DualfaceError):
     """A video has no frame that can be decoded; the ledger keeps the reason."""
 

@@ -31,6 +31,7 @@ def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
 
 LETTERS = 80  # of a value in a message
 INFINITY = float("inf")
+Name = Annotated[str, Field(min_length=1)]
 File = TypeVar("File", bound=BaseModel)
 Share = Annotated[float, within(0, 1)]
 Count = Annotated[int, within(0, 2**31 - 1)]
@@ -47,7 +48,7 @@ class Section(BaseModel):
 class IngestParams(Section):
     """What is read: the listing of the videos, made by `dualface scan`."""
 
-    listing: Annotated[str, Field(min_length=1)]
+    listing: Name
 
 
 class FacesParams(Section):
@@ -59,7 +60,7 @@ class FacesParams(Section):
     people: Annotated[int, within(1, 8)]
     crop_scale: Annotated[float, within(1, 3)]
     detector: Literal["hog", "cnn"]
-    weights: Annotated[str, Field(min_length=1)]
+    weights: Name
     upsample: Annotated[int, within(0, 3)]
     search_megapixels: Annotated[float, within(0, 1000, above=True)]
     stride: Annotated[int, within(1, 100)]
@@ -119,24 +120,42 @@ class SubsetParams(Section):
 
 
 class LossParams(Section):
-    """The joint loss, Eqs. 2-5."""
+    """The loss: joint (Eqs. 2-5), or one of those that it is compared with."""
 
+    name: Literal["joint", "bce", "focal"]
     gamma: Share
     p: Annotated[float, within(1, INFINITY, above=True)]
     alpha: Share
     beta: Share
+    focal_alpha: Share
+    focal_exponent: Annotated[float, within(0, 100)]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the loss compares fakes with reals, so that each batch needs both."""
+        return self.name == "joint" and self.alpha < 1
+
+    def fewest_fakes(self, *, share: float, batch_size: int) -> int:
+        """Return how many fakes each batch must have: `share` of it, and one where fakes and reals are compared."""
+        return max(int(self.pairs), min(round(share * batch_size), batch_size - 1))
 
 
 class TrainParams(Section):
     """The model and how it is trained."""
 
     seed: Count
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
-    weights: Annotated[str, Field(min_length=1)]
+    backbone: Literal["cnn4", "resnet18", "resnet34", "resnet50", "resnet101"]
+    weights: Name
+    init: Literal["paper", "torch"]
+    fake_share: Annotated[float, within(0, 0.9)]
     frames: Length
     stride: Length
+    overlap: Annotated[float, within(0, 0.9)]
     epochs: Positive
     batch_size: Length
+    micro_batch: Annotated[int, within(8, 10**7)] | None  # fewer: batch normalisation would divide by next to nothing
+    order: Literal["random", "stream"]
+    shuffle_videos: Length
     learning_rate: Annotated[float, within(0, 1, above=True)]
     schedule: Literal["constant", "one_cycle"]
     flip: bool
@@ -168,41 +187,13 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _there_are_pairs(self) -> Self:
-        if self.loss.alpha < 1 and self.train.batch_size < 2:
+        if self.loss.pairs and self.train.batch_size < 2:
             text = "train.batch_size: 1 leaves no pairs for the AUC loss; give 2 or more, or loss.alpha: 1"
             raise PydanticCustomError("conflict", "{text}", {"text": text})
         if self.train.frames * self.train.batch_size < 2:
             text = "train.frames: 1 with batch_size: 1 gives batch normalisation one face; give one of them 2 or more"
             raise PydanticCustomError("conflict", "{text}", {"text": text})
         return self
-
-
-class DemoParams(Section):
-    """The demo set, as `dualface.demo.DemoPlan` takes it."""
-
-    seed: Count
-    identities: Positive
-    test_identities: Count
-    videos_per_identity: Count
-    fakes_per_video: Count
-    youtube_real: Count
-    frames: Positive
-    width: Positive
-    height: Positive
-    crf: Annotated[int, within(0, 51)]
-    strength: Annotated[list[Share], Field(min_length=2, max_length=2)]
-    partial_share: Share
-
-
-class DemoFile(Section):
-    """data/demo/params.yaml."""
-
-    demo: DemoParams
-
-
-def load_demo(path: Path) -> DemoParams:
-    """Read and check the demo's own params.yaml. Raises ParamsError."""
-    return parse(yaml12.read(path), DemoFile, where=str(path)).demo
 
 
 def load(path: Path) -> Params:

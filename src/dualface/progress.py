@@ -12,10 +12,12 @@ from tqdm import tqdm
 LIVE, LOG = 0.5, 30.0  # seconds between two updates; a log keeps every one
 
 
-def bar(what: str, *, unit: str, total: int | None = None) -> "tqdm[Any]":
-    """Make a bar for `total` units of `what`, with rate and time left."""
+def bar(what: str, *, unit: str, total: int | None = None, shown: bool = True) -> "tqdm[Any]":
+    """Make a bar for `total` units of `what`, with rate and time left; with `shown` false, one that says nothing."""
     pause = LIVE if sys.stderr.isatty() else LOG
-    return tqdm(desc=what, unit=unit, total=total, mininterval=pause, maxinterval=pause, dynamic_ncols=True)
+    return tqdm(
+        desc=what, unit=unit, total=total, mininterval=pause, maxinterval=pause, dynamic_ncols=True, disable=not shown
+    )
 
 
 class VideoProgress:

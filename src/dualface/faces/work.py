@@ -11,10 +11,6 @@ in the manifest, and of its file's size and time. So new videos cost themselves 
 file is never mistaken for the old one.
 """
 
-import errno
-import fcntl
-import hashlib
-import json
 import os
 import re
 import sys
@@ -22,9 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from dualface import tables
+from dualface import tables, workfolder
 from dualface.errors import DualfaceError, ListingError
 from dualface.faces import piece
 from dualface.faces.attempt import located
@@ -126,7 +121,7 @@ def opened(root: Path, *, videos: list[Video], settings: FacesParams, data_root:
     # Not Path.resolve: up to Python 3.12 it raises RuntimeError on a ring of links.
     work = Work(Path(os.path.realpath(root)) / f"faces-{identity(settings)}", data_root, names)
     work.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(work.folder):
+    with workfolder.locked(work.folder, doing="extracting into"):
         tables.remove(work.folder / "partial")
         (work.folder / "partial").mkdir()
         (work.folder / "complete").unlink(missing_ok=True)
@@ -138,43 +133,15 @@ def identity(settings: FacesParams) -> str:
     package = Path(__file__).parents[1]
     facts = {
         "settings": settings.model_dump(exclude=SHAPE_NO_PIECE),
-        "code": [_content_hash(package / file) for file in CODE],
+        "code": [workfolder.file_digest(package / file) for file in CODE],
         "libraries": {name: sys.modules[name].__version__ for name in LIBRARIES},
     }
-    return _hash(facts)
+    return workfolder.digest(facts)
 
 
 def _name(video: Video, data_root: Path | None) -> str:
     status = located(video, data_root).stat()
-    return f"{video.key}-{_hash([asdict(video), status.st_size, status.st_mtime_ns])}.piece"
-
-
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _content_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            file.seek(0)
-            owner = file.read().strip() or "another"
-            raise DualfaceError(
-                f"{folder}: process {owner} is extracting into it; wait until it is done, or stop it and run again"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+    return f"{video.key}-{workfolder.digest([asdict(video), status.st_size, status.st_mtime_ns])}.piece"
 
 
 def _is_work(path: Path) -> bool:
@@ -189,7 +156,7 @@ def _cleared(folder: Path) -> str | None:
     """Remove another work folder if it is complete and nobody's; else say what it holds."""
     pieces = list(folder.glob("*.piece"))
     try:
-        with _locked(folder):
+        with workfolder.locked(folder, doing="extracting into"):
             if (folder / "complete").exists() or not pieces:
                 tables.remove(folder)
                 return None

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dualface.models.backbone import FEATURES, resnet
+from dualface.models import backbone as backbones
+from dualface.models.backbone import FEATURES
+from dualface.models.pieces import in_pieces
 
 HIDDEN = 256
 LAYERS = 3
@@ -35,36 +37,49 @@ class DualNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: str, *, weights: str = "none") -> None:
+    def __init__(self, backbone: str, *, weights: str = "none", init: str = "paper") -> None:
+        """Make it.
+
+        Args:
+            backbone: a key of `dualface.models.backbone.FEATURES`.
+            weights: of the backbone, as `dualface.models.backbone.make` takes them.
+            init: of all other layers: `paper` for N(0, 0.01) and biases 0 (Sec. 4.2.3), `torch` for torch's own.
+
+        Raises:
+            CheckpointError: the backbone is unknown, or its weights can't be used.
+        """
         super().__init__()
-        self.backbone = resnet(backbone, weights=weights)
+        self.backbone = backbones.make(backbone, weights=weights)
         self.gru = nn.GRU(FEATURES[backbone], HIDDEN, num_layers=LAYERS, batch_first=True)
         self.frame_head = nn.Linear(HIDDEN, 1)
         self.video_head = nn.Linear(POOL * POOL, 1)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         for name, parameter in self.named_parameters():
-            if not name.startswith("backbone."):  # new layers: N(0, 0.01), biases 0 (Sec. 4.2.3)
+            if init == "paper" and not name.startswith(backbones.PREFIX):
                 with torch.no_grad():
                     if "bias" in name:
                         parameter.zero_()
                     else:
                         parameter.normal_(0, 0.01)
 
-    def forward(self, faces: Tensor, lengths: Tensor, *, frames: int) -> Logits:
+    def forward(self, faces: Tensor, lengths: Tensor, *, frames: int, at_once: int | None = None) -> Logits:
         """Score videos of different lengths.
 
         Args:
             faces: `(F, S, S, 3)` uint8, RGB: the faces of all videos of the batch, one video after the other,
                 without padding: each face passes the backbone once, whatever the lengths.
-            lengths: `(B,)` int64, number of faces of each video, from 1 to `frames`, summing to F.
+            lengths: `(B,)` int64, number of faces of each video, from 1 to `frames`, summing to F; on the CPU, so
+                that nothing waits for the device.
             frames: T, the length to which shorter videos are padded. A video's logits depend on it, so it is the
                 model's window and not the longest video of a batch.
+            at_once: in training, faces that pass the backbone at once (`dualface.models.pieces`); None = all.
 
         Returns:
             Logits for the B videos and their T frames.
         """
-        return self.heads(self.repeat_last(self.features(faces), lengths, frames=frames))
+        features = in_pieces(self.features, faces, at_once=at_once, network=self.backbone)
+        return self.heads(self.repeat_last(features, lengths, frames=frames))
 
     def features(self, faces: Tensor) -> Tensor:
         """Turn `(F, S, S, 3)` uint8 faces into `(F, D)` features, in one batch."""
@@ -81,8 +96,8 @@ class DualNet(nn.Module):
         """
         last = lengths.cumsum(0) - 1  # (B,) row of each video's last face
         first = last - lengths + 1
-        time = torch.arange(frames, device=features.device)
-        return features[torch.minimum(first[:, None] + time, last[:, None])]  # (B, T, D)
+        rows = torch.minimum(first[:, None] + torch.arange(frames), last[:, None])  # (B, T)
+        return features[rows.to(features.device, non_blocking=True)]  # (B, T, D)
 
     def heads(self, features: Tensor) -> Logits:
         """Turn `(B, T, D)` features into logits, in float32 also under autocast.

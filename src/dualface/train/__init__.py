@@ -1,0 +1,1 @@
+"""Training of the dual-level network, with the losses of `dualface.losses`."""

@@ -1,0 +1,106 @@
+"""Two processes on one machine, by gloo: what they compute together is what one computes alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import ROOT
+from dualface import processes
+from dualface.processes import ALONE
+from dualface.train.fit import network
+from dualface.train.step import Step
+from world import CPU, World, feed_of, loss_params, train_params
+
+GRADIENTS = """
+import sys
+sys.path[:0] = [{tests!r}]
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from safetensors.torch import save_file
+from dualface import processes
+from test_processes import stepped
+with processes.joined(gpu=False) as group:
+    told, gradients = stepped(Path({shards!r}), group)
+    if group.first:
+        save_file(gradients | {{"loss": torch.tensor(told["loss"], dtype=torch.float64)}}, {out!r})
+    assert group.gather_objects([group.rank, group.rank + group.world]) == list(range(2 * group.world))
+    assert group.from_first(group.rank) == 0
+"""
+
+
+def stepped(folder, group):
+    """The loss and the gradients of one step, in evaluation mode, on the first batch of an epoch."""
+    world, loss, train = World(folder), loss_params(alpha=0.2, gamma=0.9), train_params(batch_size=7)
+    model = network(train, device=CPU).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    together = group.together(model)
+    step = Step(together, optimizer, schedule, loss, train, CPU, group)
+    told = step.run(next(feed_of(world, loss, train, processes=group).epoch(1, start=0)), stop=False).read()
+    return told, {name: parameter.grad.contiguous() for name, parameter in model.named_parameters()}
+
+
+def torchrun(script: Path, *, count: int) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), script]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_processes_have_the_loss_and_gradient_of_the_whole_batch(tmp_path, count):
+    world = World(tmp_path / "shards")
+    world.folder.mkdir()
+    world.write()
+    script, out = tmp_path / "script.py", tmp_path / "gradients.safetensors"
+    script.write_text(GRADIENTS.format(tests=str(ROOT / "tests"), shards=str(world.folder), out=str(out)))
+    torchrun(script, count=count)
+    told, want = stepped(world.folder, ALONE)
+    got = load_file(out)
+    assert got.pop("loss").item() == pytest.approx(told["loss"], rel=1e-6)
+    for name, gradient in want.items():
+        torch.testing.assert_close(got[name], gradient, rtol=1e-5, atol=1e-5 * float(gradient.abs().max()), msg=name)
+
+
+def test_alone_nothing_is_gathered():
+    table = torch.rand(3, 2)
+    assert ALONE.gather(table) is table
+    assert ALONE.gather_objects([1, 2]) == [1, 2]
+    assert ALONE.from_first("x") == "x"
+
+
+def test_without_torchrun_one_is_alone(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with processes.joined(gpu=False) as group:
+        assert group == ALONE
+
+
+def test_one_process_or_one_of_many_launches_nothing(monkeypatch):
+    def never(*_args):
+        raise AssertionError
+
+    monkeypatch.setattr(os, "execv", never)
+    processes.launch(1)
+    monkeypatch.setenv("RANK", "0")
+    processes.launch(4)
+
+
+def test_several_processes_become_torchrun_of_the_same_command(monkeypatch):
+    seen = []
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setattr(os, "execv", lambda program, arguments: seen.append((program, arguments)))
+    monkeypatch.setattr(sys, "argv", ["stages/train.py", "--model", "m"])
+    processes.launch(2)
+    ((program, arguments),) = seen
+    assert program == arguments[0] == sys.executable
+    assert arguments[-5:] == ["--nproc-per-node", "2", "stages/train.py", "--model", "m"]
