@@ -1,5 +1,6 @@
 """Feeds: where training takes its batches from, and validation its videos. This one reads any video at any time."""
 
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -172,6 +173,7 @@ def naming_deaths() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or torch tells of it again, wherever we are by then
         raise TrainingError(
             f"a process that loads faces ended ({' '.join(str(error).split())[:120]}): most often for want of memory; "
             "set DUALFACE_WORKERS lower, or give a container more shared memory (--shm-size)"
