@@ -170,12 +170,13 @@ def naming_deaths() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, EOFError, ConnectionError) as error:  # the last two: it died with a batch on its way
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or torch tells of it again, wherever we are by then
         raise TrainingError(
-            f"a process that loads faces ended ({' '.join(str(error).split())[:120]}): most often for want of memory; "
+            f"a process that loads faces ended ({reason}): most often for want of memory; "
             "set DUALFACE_WORKERS lower, or give a container more shared memory (--shm-size)"
         ) from None
 
