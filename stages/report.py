@@ -35,7 +35,7 @@ def main() -> None:
     scored = {video.key for video in videos}
     figures["coverage"] = content.coverage(listed, attempts, chosen=chosen, scored=scored, official=official)
     epochs = history.read(args.history)
-    drawn = charts.draw(content.samples(videos), curves, figures, card=model, history=epochs)
+    drawn = charts.draw(content.samples(videos, model.thresholds), curves, figures, card=model, history=epochs)
     shown = examples.select(videos, Shards(args.shards), threshold=model.thresholds["video"])
     facts = page.Facts(name, official, figures, listed, attempts, choices, model, settings.model_dump())
     entry.write_json(args.metrics, figures)

@@ -31,10 +31,9 @@ def main() -> None:
     side, known = shards.read(next(iter(chosen))).faces.shape[1], card.model["input_size"]
     if side != known:
         raise CheckpointError(f"{args.model}: trained on faces of {known} px, and the shards' have {side}: train again")
-    window = {name: card.model[name] for name in ("frames", "stride", "overlap")}
     with bar("score", unit="video", total=len(chosen)) as shown:
         tracks = ((shards.read(key), label) for key, label in chosen.items())
-        scored = score_videos(model.to(machine.torch), ahead(tracks, count=AHEAD), device=machine, **window)
+        scored = score_videos(model.to(machine.torch), ahead(tracks, count=AHEAD), device=machine, **card.window)
         scores.write(args.scores, (video for video in scored if shown.update() or True))
 
 

@@ -3,11 +3,11 @@
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any
 
 from dualface import checkpoint, device, entry, history, params, processes, split
 from dualface import label as labels
-from dualface.batches import Sampling
 from dualface.card import Card
 from dualface.feeds import Feed, RandomFeed
 from dualface.params import Params
@@ -16,7 +16,7 @@ from dualface.progress import bar
 from dualface.shards.read import Shards
 from dualface.shards.stream import Store, survey
 from dualface.stream import StreamFeed
-from dualface.train import snapshot
+from dualface.train import plan, snapshot
 from dualface.train.fit import Fit, check, fit
 from dualface.train.state import Place
 from dualface.version import VERSION
@@ -48,8 +48,9 @@ def main() -> None:
 
                 if group.first:
                     sys.stderr.write(f"training on {machine}{f', {group.world} processes' * (group.world > 1)}\n")
+                settled: dict[str, Any] = {"input_size": settings.faces.input_size, "device": machine}
                 result = fit(
-                    feed, **sections, device=machine, processes=group, snapshots=snapshots, stop=stop, progress=show
+                    feed, **settled, **sections, processes=group, snapshots=snapshots, stop=stop, progress=show
                 )
             if group.first:
                 _write(args, result, settings=settings, fingerprint=fingerprint)
@@ -61,15 +62,7 @@ def _feed(args: Namespace, settings: Params, *, machine: device.Device, group: P
     train_labels, val_labels = split.of(choices, "train"), split.of(choices, "val")
     check(train_labels, val_labels)
     uses = {one.key: f"{one.split} {labels.NAMES[one.label]}" for one in choices if one.split != "test"}
-    train = settings.train
-    sampling = Sampling(
-        frames=train.frames,
-        stride=train.stride,
-        flip=train.flip,
-        batch_size=train.batch_size,
-        fewest=settings.loss.fewest_fakes(share=train.fake_share, batch_size=train.batch_size),
-        seed=train.seed,
-    )
+    train, sampling = settings.train, plan.sampling(settings.loss, settings.train)
     gpu = machine.torch.type == "cuda"
     place: dict[str, Any] = {"rank": group.rank, "world": group.world, "pin_memory": gpu}
     helpers = max(1, entry.workers() // processes.local_world())
@@ -89,8 +82,9 @@ def _told(place: Place) -> str:
         parts.append(f"loss {place.sums['loss'] / place.batch:.3f}")
     if place.history:
         last = place.history[-1]
-        parts.append(f"epoch {last['epoch']:.0f}: val AUC video {last['val_video_auc']:.3f}")
-        parts.append(f"frame {last['val_frame_auc']:.3f}")
+        known = {name: last[f"val_{name}_auc"] for name in ("video", "frame") if f"val_{name}_auc" in last}
+        told = ", ".join(f"{name} {auc:.3f}" for name, auc in known.items())
+        parts.append(f"epoch {last['epoch']:.0f}: val AUC {told}")
     return ", ".join(parts)
 
 
@@ -98,6 +92,7 @@ def _write(args: Namespace, result: Fit, *, settings: Params, fingerprint: str) 
     if result.worked:
         share = result.waited / result.worked
         sys.stderr.write(f"{result.worked:.0f} s of steps, {share:.0%} of them waiting for faces\n")
+    spec = settings.train.spec(settings.faces.input_size)
     card = Card(
         params=settings.model_dump(include={"loss", "train"}),
         data_sha256=fingerprint,
@@ -105,13 +100,7 @@ def _write(args: Namespace, result: Fit, *, settings: Params, fingerprint: str) 
         epoch=result.best.epoch,
         thresholds=result.best.thresholds,
         validation=result.best.validation,
-        model={
-            "backbone": settings.train.backbone,
-            "frames": settings.train.frames,
-            "stride": settings.train.stride,
-            "overlap": settings.train.overlap,
-            "input_size": result.input_size,
-        },
+        model={**asdict(spec), "levels": list(spec.levels), **settings.train.scoring},
         weights_sha256="",
     )
     checkpoint.save(args.model, result.best.state, card)

@@ -67,7 +67,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real clips and golden data beside the repository, where there is one."""
     if not SHARED.is_dir():

@@ -13,12 +13,12 @@ PACKAGE = ROOT / "src" / "dualface"
 # From the ground up; a room imports only from floors below its own, or from within its own package.
 FLOORS = [
     {"errors", "key", "version", "progress", "ahead", "__init__"},
-    {"label", "yaml12", "tables", "device", "processes", "workfolder"},
+    {"label", "yaml12", "tables", "device", "processes", "workfolder", "methods", "schema"},
     {"params"},
     {"entry", "demoparams"},
     {"manifest", "ledger", "split", "scores", "shards", "card", "history", "frame"},
     {"datasets", "video", "ingest", "subset", "batches", "models", "losses", "metrics", "demo"},
-    {"faces", "scan", "predict", "checkpoint", "feeds", "stream"},
+    {"faces", "scan", "predict", "checkpoint", "feeds", "stream", "official", "catalogue"},
     {"train", "report"},
     {"cli"},
 ]
@@ -31,9 +31,11 @@ HOMES = {
     "webdataset": {"shards"},
     "zstandard": {"shards"},
     "torchvision": {"models", "losses"},
-    "safetensors": {"models", "checkpoint", "train"},
+    "safetensors": {"models", "checkpoint", "train", "official"},
+    "timm": {"models"},
+    "h5py": {"official"},
     "fsspec": {"shards"},
-    "pydantic": {"params", "demoparams"},
+    "pydantic": {"params", "demoparams", "schema"},
     "yaml": {"yaml12", "cli"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
@@ -44,7 +46,7 @@ HOMES = {
 NO_DEPENDENCY = {
     *(
         f"src/dualface/{name}.py"
-        for name in ("params", "demoparams", "yaml12", "version", "errors", "progress", "workfolder")
+        for name in ("params", "demoparams", "schema", "yaml12", "version", "errors", "progress", "workfolder")
     ),
     *(f"src/dualface/train/{name}.py" for name in ("memory", "snapshot")),
 }
@@ -67,14 +69,19 @@ def module_file(module: str) -> Path | None:
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
-def closure(path: Path) -> set[Path]:
-    """The project's files that run when this one is imported, packages' `__init__` included."""
+def closure(path: Path, *, past: set[str] = frozenset()) -> set[Path]:
+    """The project's files that run when this one is imported, packages' `__init__` included.
+
+    What only the files named by `past` import is left out.
+    """
     reached: set[Path] = set()
     waiting = [path]
     while waiting:
         one = waiting.pop()
         if one not in reached:
             reached.add(one)
+            if one.relative_to(ROOT).as_posix() in past:
+                continue
             names = {module for module in imports(one) if module.split(".")[0] == "dualface"}
             parents = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
             waiting += [file for name in parents if (file := module_file(name))]
@@ -130,11 +137,12 @@ def declared(stage: dict) -> set[str]:
 
 
 def needed(script: Path) -> set[str]:
-    files = {path.relative_to(ROOT).as_posix() for path in closure(script)} - NO_DEPENDENCY
+    reached = closure(script, past=NO_DEPENDENCY)
+    files = {path.relative_to(ROOT).as_posix() for path in reached} - NO_DEPENDENCY
     # Data files of a package that its modules load.
     data = {
         other.relative_to(ROOT).as_posix()
-        for path in closure(script)
+        for path in reached
         for other in path.parent.iterdir()
         if other.suffix in {".json", ".j2", ".css"} and other.name in path.read_text(encoding="utf-8")
     }

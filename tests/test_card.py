@@ -14,7 +14,8 @@ CARD = card.Card(
     epoch=7,
     thresholds={"video": 0.4171234567890123, "frame": 0.5},
     validation={"video_auc": 0.91},
-    model={"backbone": "resnet18", "frames": 8, "stride": 4, "overlap": 0.5, "input_size": 64},
+    model={"method": "dual", "backbone": "resnet18", "temporal": "gru", "levels": ["video", "frame"], "input_size": 64}
+    | {"frames": 8, "stride": 4, "overlap": 0.5},
     weights_sha256="0123456789abcdef" * 4,
 )
 
@@ -45,9 +46,12 @@ def test_the_same_card_gives_the_same_bytes_and_keeps_the_order_of_params(tmp_pa
         ({"weights_sha256": None}, "weights_sha256 must be 64 hex digits"),
         ({"version": ""}, "version must be a text"),
         ({"model": "resnet18"}, "model must be a mapping"),
-        ({"model": {"frames": 8}}, r"model must have backbone \(str\), frames \(int\)"),
+        ({"model": {"frames": 8}}, r"model must have method \(str\), backbone \(str\)"),
         ({"model": {**CARD.model, "stride": 0}}, "model must have"),
         ({"model": {**CARD.model, "input_size": "64"}}, "model must have"),
+        ({"model": {**CARD.model, "method": "magic"}}, "model.method must be one of dual, "),
+        ({"model": {**CARD.model, "levels": ["scene"]}}, "model.levels must be video, frame or both"),
+        ({"model": {**CARD.model, "levels": ["frame"]}}, "thresholds must have video and video_max and frame"),
         ({"extra": 1}, "field 'extra' is unknown"),
     ],
 )

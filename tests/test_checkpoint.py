@@ -13,7 +13,8 @@ CARD = Card(
     epoch=1,
     thresholds={"video": 0.4, "frame": 0.6},
     validation={},
-    model={"backbone": "resnet18", "frames": 4, "stride": 2, "overlap": 0.5, "input_size": 32},
+    model={"method": "dual", "backbone": "resnet18", "temporal": "gru", "levels": ["video", "frame"], "input_size": 32}
+    | {"frames": 4, "stride": 2, "overlap": 0.5},
     weights_sha256="",
 )
 

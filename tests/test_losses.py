@@ -187,7 +187,7 @@ def test_levels_and_terms_are_weighed_by_beta_and_alpha():
         return 0.4 * float(binary_cross_entropy_with_logits(logit, label)) + 0.6 * auc
 
     want = 0.7 * level(video_logit, video_label) + 0.3 * level(frame_logit, frame_label)
-    assert float(dual_loss(video, frame, beta=0.7)) == pytest.approx(want, rel=1e-5)
+    assert float(dual_loss({"video": video, "frame": frame}, beta=0.7)) == pytest.approx(want, rel=1e-5)
 
 
 def test_focal_loss_is_its_formula():

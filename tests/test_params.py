@@ -162,6 +162,38 @@ def test_settings_that_cannot_go_together_are_refused_before_a_stage_runs():
         parameters.parse(params, parameters.Params, where="params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train.method": "magic"}, "train.method: expected one of 'dual', 'cnn_gru', .* got 'magic'"),
+        ({"train.method": "dsp_fwa"}, "dsp_fwa takes faces of 161 to 224 or .*, not 64; set faces.input_size: 224"),
+        ({"train.method": "meso4", "faces.input_size": 50}, "meso4 takes faces of multiples of 32 px, not 50"),
+        ({"train.method": "meso4", "train.frame_batch": 15}, "has no room for 8 faces .* of two videos"),
+        ({"train.method": "meso4", "train.weights": "imagenet"}, "meso4 has no backbone .* train.init takes a file"),
+        ({"train.method": "xception", "train.weights": "a.safetensors"}, "none or imagenet with xception"),
+        ({"train.method": "capsule", "train.init": "paper"}, "paper is how the dual network starts"),
+        ({"train.method": "bbn", "train.order": "stream"}, "bbn's own loss needs order: random"),
+        ({"train.method": "bbn", "train.micro_batch": 64}, "bbn's own loss needs .* micro_batch: null"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused_before_a_stage_runs(changes, message):
+    params = plain_params()
+    for name, value in changes.items():
+        section, key = name.split(".")
+        params[section][key] = value
+    with pytest.raises(ParamsError, match=message) as caught:
+        parameters.parse(params, parameters.Params, where="params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bce", "joint", "focal"])
+def test_bbn_streams_with_another_loss_than_its_own(name):
+    params = plain_params()
+    params["train"] |= {"method": "bbn", "order": "stream"}
+    params["loss"]["name"] = name
+    assert parameters.parse(params, parameters.Params, where="params.yaml").train.per_face
+
+
 def test_a_long_value_is_cut_in_the_message():
     params = plain_params()
     params["train"]["weights"] = 7

@@ -130,6 +130,20 @@ def test_gamma_and_ratio_re_run_only_what_they_shape(house):
     assert ran(run(house, "dvc", "repro")) == ["subset", "train", "score", "report"]
 
 
+@pytest.mark.parametrize(("method", "levels"), [("meso4", {"video", "video_max", "frame"}), ("cnn_gru", {"video"})])
+def test_another_method_re_runs_what_comes_after_the_subset_and_shows_its_own_levels(house, method, levels):
+    run(house, "git", "add", "--all")
+    run(house, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", method, "--allow-empty")
+    assert ran(run(house, "dvc", "exp", "run", "-S", f"train.method={method}")) == ["train", "score", "report"]
+    metrics = json.loads((house / "results/metrics.json").read_text())
+    assert {"video", "video_max", "frame"} & set(metrics) == levels
+    assert ("aggregated" in metrics) == (method == "meso4")
+    assert method in (house / "results/report.html").read_text()
+    run(house, "dualface", "show", "results/metrics.json")
+    assert "results/metrics.json" in run(house, "dvc", "metrics", "show", "--json")
+    run(house, "dvc", "plots", "show", "--out", str(house.parent / f"plots-{method}"))
+
+
 def test_a_listing_of_ones_own_never_renders_the_demo(house):
     (house / "data/sources").mkdir(exist_ok=True)
     run(house, "dualface", "scan", "celebdf", "data/demo/videos", "--out", "data/sources/mine.csv")

@@ -6,7 +6,8 @@ from torch import nn
 from conftest import make_track
 from dualface.device import Device
 from dualface.errors import CheckpointError
-from dualface.models.dual import DualNet, Logits
+from dualface.models.dual import DualNet
+from dualface.models.logits import Logits
 from dualface.predict import FACES_AT_ONCE, PADDING, score_videos
 
 CPU = Device(torch.device("cpu"), torch.float32)
@@ -79,6 +80,34 @@ def test_a_frames_score_is_the_mean_over_overlapping_windows_and_the_videos_the_
     expected[2:] += last.sigmoid()
     np.testing.assert_allclose(video.frame_score, (expected / torch.tensor([1, 1, 2, 2, 1, 1])).numpy(), rtol=1e-5)
     assert video.score == pytest.approx(max(first.mean().sigmoid(), last.mean().sigmoid()).item(), rel=1e-5)
+
+
+class OneLevel(Brightness):
+    """Gives the scores of one level only."""
+
+    def __init__(self, level):
+        super().__init__()
+        self.level = level
+
+    def forward(self, faces, lengths, *, frames):
+        logits = super().forward(faces, lengths, frames=frames)
+        return logits._replace(video=None) if self.level == "frame" else logits._replace(frame=None)
+
+
+def test_a_method_that_judges_frames_gives_a_video_their_mean():
+    track = make_track("clip", count=13)
+    (video,) = scored([(track, 1)], frames=4, stride=2, model=OneLevel("frame"))
+    (whole,) = scored([(track, 1)], frames=4, stride=2)
+    np.testing.assert_array_equal(video.frame_score, whole.frame_score)
+    assert video.score == pytest.approx(float(whole.frame_score.mean()), rel=1e-6)
+
+
+def test_a_method_that_judges_videos_gives_no_frames():
+    track = make_track("clip", count=13)
+    (video,) = scored([(track, 1)], frames=4, stride=2, model=OneLevel("video"))
+    (whole,) = scored([(track, 1)], frames=4, stride=2)
+    assert video.score == whole.score
+    assert (len(video.frame), len(video.frame_label), len(video.frame_score)) == (0, 0, 0)
 
 
 COUNTS = [3, 50, 1, 8, 8, 2, 17, 1, 1, 30]

@@ -37,7 +37,7 @@ with processes.joined(gpu=False) as group:
 def stepped(folder, group):
     """The loss and the gradients of one step, in evaluation mode, on the first batch of an epoch."""
     world, loss, train = World(folder), loss_params(alpha=0.2, gamma=0.9), train_params(batch_size=7)
-    model = network(train, device=CPU).eval()
+    model = network(train.spec(32), train=train, device=CPU).eval()
     with torch.random.fork_rng():
         torch.manual_seed(3)
         for parameter in model.parameters():

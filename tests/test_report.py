@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from conftest import ROOT, make_track, write_tracks
-from dualface import card, ledger, manifest, scores, split
+from dualface import card, ledger, manifest, methods, scores, split
 from dualface.report.table import table
 
 STAGE = ROOT / "stages" / "report.py"
-MODEL = {"backbone": "resnet18", "frames": 8, "stride": 4, "overlap": 0.5, "input_size": 16}
+MODEL = {"method": "dual", "backbone": "resnet18", "temporal": "gru", "levels": ["video", "frame"], "input_size": 16}
+MODEL |= {"frames": 8, "stride": 4, "overlap": 0.5}
 HOSTILE = "<script>alert('x')</script> \" & 鍵"
 PLOTS = {f"{plot}_{level}.csv" for plot in ("roc", "pr", "confusion") for level in ("video", "frame")} | {
     f"{plot}.png" for plot in ("roc", "pr", "scores", "confusion")
@@ -117,6 +118,53 @@ def test_metrics_are_nested_rounded_and_in_a_stable_order(made):
     numbers = re.findall(r"\d\.(\d+)", (folder / "metrics.json").read_text())
     assert max(map(len, numbers)) <= 6
     assert all("." not in name for name in re.findall(r'"([^"]+)":', (folder / "metrics.json").read_text()))
+
+
+def of_method(folder, name, *, levels):
+    """Turn the fabricated inputs into those of a method with one level."""
+    known = card.read(folder / "card.json")
+    thresholds = dict.fromkeys(methods.figure_levels(levels), 0.5)
+    model = {**known.model, "method": name, "levels": list(levels)}
+    card.write(folder / "card.json", dataclasses.replace(known, thresholds=thresholds, model=model))
+    videos = scores.read(folder / "scores.parquet")
+    if levels == ("frame",):
+        videos = [dataclasses.replace(video, score=float(video.frame_score.mean())) for video in videos]
+    else:
+        none = {"frame": video_frames(0), "frame_label": video_frames(0, np.uint8)}
+        none["frame_score"] = video_frames(0, np.float32)
+        videos = [dataclasses.replace(video, **none) for video in videos]
+    scores.write(folder / "scores.parquet", videos)
+
+
+def video_frames(count, dtype=np.int32):
+    return np.zeros(count, dtype=dtype)
+
+
+def test_scores_of_videos_that_come_from_their_frames_are_marked_so_wherever_they_are_shown(tmp_path, monkeypatch):
+    of_method(fabricate(tmp_path), "xception", levels=("frame",))
+    figures, page = report(tmp_path, monkeypatch)
+    assert figures["aggregated"] == {"video": "mean", "video_max": "max"}
+    assert set(figures["counts"]) >= {"video", "video_max", "frame"}
+    told = table(figures)
+    for name in ("video, mean of frames", "video, highest frame"):
+        assert name in told
+        assert name.capitalize() in page
+    assert "xception judges frames, not videos" in page
+    assert {path.name for path in (tmp_path / "plots").iterdir()} >= PLOTS
+
+
+def test_a_method_that_judges_videos_alone_has_figures_of_videos_alone(tmp_path, monkeypatch):
+    of_method(fabricate(tmp_path), "cnn_gru", levels=("video",))
+    figures, page = report(tmp_path, monkeypatch)
+    assert "frame" not in figures
+    assert "aggregated" not in figures
+    assert "frame" not in table(figures).splitlines()[2]
+    assert (tmp_path / "plots" / "roc_frame.csv").read_text() == "fpr,tpr\n"
+    assert page.count("data:image/jpeg;base64,") > 0
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == PLOTS
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
 
 
 def test_videos_lost_before_scoring_stand_in_the_coverage_and_in_words(made):

@@ -181,9 +181,14 @@ def test_only_frames_that_have_both_a_face_and_a_score_are_shown(shards):
     assert [frame for frame, _, _ in shown.shown] == [1, 3]
 
 
-def test_a_video_without_frames_has_no_timeline(shards):
-    shown = examples.show(examples.Pick(video("k", 0, 0.1), ""), shards(16, [1]))
-    assert (shown.strip, shown.line, shown.shaded) == ("", "", [])
+def test_a_video_whose_frames_are_not_judged_shows_its_faces_and_no_timeline(shards):
+    held = shards(16, [1, 4])
+    shown = examples.show(examples.Pick(video("k", 0, 0.1), ""), held)
+    gone = examples.show(examples.Pick(video("gone", 0, 0.1), ""), held)
+    assert (gone.faces, gone.strip) == (0, "")
+    assert (shown.faces, shown.shown, shown.line, shown.shaded) == (2, [], "", [])
+    assert (shown.first, shown.last) == (1, 4)
+    assert imread(io.BytesIO(base64.b64decode(shown.strip)), format="jpeg").shape == (16, 32, 3)
 
 
 def test_runs_of_fake_frames_are_shaded_half_way_to_their_neighbours(shards):

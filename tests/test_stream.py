@@ -52,7 +52,7 @@ def test_a_shuffle_needs_no_more_than_its_buffer(count, hold, seed):
                 reading[0] += 1
                 yield number, {}
 
-    for used, (number, _) in enumerate(drawn([Pass([], order)], read, keep=False)):
+    for used, (_, number, _) in enumerate(drawn([Pass([], order)], read, keep=False)):
         assert number == order[used]
         assert reading[0] - used <= hold
 
@@ -72,7 +72,8 @@ def test_a_small_class_is_read_once_however_often_it_is_drawn():
         yield from ((number, {}) for number in sorted(numbers))
 
     passes = [Pass([], [2, 0, 1]), Pass([], [1, 2, 0]), Pass([], [0])]
-    assert [number for number, _ in drawn(passes, read, keep=True)] == [2, 0, 1, 1, 2, 0, 0]
+    order = [(visit, number) for visit, number, _ in drawn(passes, read, keep=True)]
+    assert order == [(0, 2), (0, 0), (0, 1), (1, 1), (1, 2), (1, 0), (2, 0)]
     assert list(chain.from_iterable(reads)) == [0, 1, 2]
 
 

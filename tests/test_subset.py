@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from dualface import ledger, manifest, params, split, subset
+from dualface import ledger, manifest, params, schema, split, subset
 from dualface.errors import SubsetError
 from dualface.label import FAKE, REAL
 from dualface.ledger import Attempt
@@ -21,7 +21,7 @@ def asked(**changes):
             content["subset"][section][entry] = value
         else:
             content["subset"][section] = value
-    return params.parse(content, params.Params, where="params").subset
+    return schema.parse(content, params.Params, where="params").subset
 
 
 def people_of(videos, choices, name):

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from conftest import make_track, write_tracks
-from dualface.batches import Sampling
 from dualface.device import Device
 from dualface.feeds import RandomFeed
 from dualface.params import LossParams, TrainParams
 from dualface.processes import ALONE
 from dualface.shards.read import Shards
+from dualface.train import plan
 from dualface.train.fit import fit
 
 CPU = Device(torch.device("cpu"), torch.float32)
@@ -26,7 +26,10 @@ LOSS = {
 }
 TRAIN = {
     "seed": 0,
+    "method": "dual",
     "backbone": "resnet18",
+    "temporal": "gru",
+    "levels": "both",
     "weights": "none",
     "init": "paper",
     "fake_share": 0,
@@ -35,6 +38,7 @@ TRAIN = {
     "overlap": 0.5,
     "epochs": 3,
     "batch_size": 4,
+    "frame_batch": 12,
     "micro_batch": None,
     "order": "random",
     "shuffle_videos": 8,
@@ -51,10 +55,13 @@ class World:
     folder: Path
     train: dict[str, int] = field(default_factory=lambda: {f"t{i}": int(i % 4 == 0) for i in range(12)})
     val: dict[str, int] = field(default_factory=lambda: {f"v{i}": int(i % 2 == 0) for i in range(6)})
+    side: int = 32
 
     def write(self):
         labels = self.train | self.val
-        tracks = (make_track(k, count=6, side=32, fake=bool(y), seed=i) for i, (k, y) in enumerate(labels.items()))
+        tracks = (
+            make_track(k, count=6, side=self.side, fake=bool(y), seed=i) for i, (k, y) in enumerate(labels.items())
+        )
         write_tracks(self.folder, tracks, shard_bytes=10**9)
         return self
 
@@ -68,14 +75,7 @@ def train_params(**changes):
 
 
 def feed_of(world, loss, train, *, processes=ALONE):
-    sampling = Sampling(
-        frames=train.frames,
-        stride=train.stride,
-        flip=train.flip,
-        batch_size=train.batch_size,
-        fewest=loss.fewest_fakes(share=train.fake_share, batch_size=train.batch_size),
-        seed=train.seed,
-    )
+    sampling = plan.sampling(loss, train)
     place = {"rank": processes.rank, "world": processes.world, "pin_memory": False}
     return RandomFeed(Shards(world.folder), world.train, world.val, sampling, loaders=0, **place)
 
@@ -85,4 +85,4 @@ def run(world, *, loss=None, train=None, processes=ALONE, device=CPU, **outside)
     loss, train = loss_params(**(loss or {})), train_params(**(train or {}))
     outside = {"snapshots": None, "stop": lambda: False, "progress": lambda place: None} | outside
     feed = feed_of(world, loss, train, processes=processes)
-    return fit(feed, loss=loss, train=train, device=device, processes=processes, **outside)
+    return fit(feed, input_size=world.side, loss=loss, train=train, device=device, processes=processes, **outside)

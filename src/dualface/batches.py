@@ -12,7 +12,7 @@ from dualface import label as labels
 from dualface.errors import ShardError, TrainingError
 from dualface.shards.sample import FaceTrack
 
-ORDER, WINDOWS, BATCHES, VIDEOS = range(4)  # which of a seed's random streams; the last two are those of `stream`
+ORDER, WINDOWS, BATCHES, VIDEOS, REVERSED = range(5)  # which of a seed's random streams; BATCHES, VIDEOS: of `stream`
 
 
 def windows(count: int, *, frames: int, stride: int, overlap: float) -> list[list[np.ndarray]]:
@@ -136,9 +136,11 @@ class Sampling:
         frames: faces in a window.
         stride: distance of neighbouring faces in a window.
         flip: whether half the windows are mirrored.
-        batch_size: most videos in a batch, over all processes.
+        batch_size: most windows in a batch, over all processes.
         fewest: fakes in each batch, over all processes; from 1 on each also holds a real video. 0 = as they come.
         seed: of the order, the windows and the flips.
+        visits: windows that an epoch takes of each video, from 1.
+        mirrored: whether each batch is followed by as many windows of the reversed sampler (BBN).
     """
 
     frames: int
@@ -147,14 +149,32 @@ class Sampling:
     batch_size: int
     fewest: int
     seed: int
+    visits: int = 1
+    mirrored: bool = False
 
 
 Window = tuple[str, np.ndarray, np.ndarray]
 """A window of a video: its key, faces `(n, S, S, 3)` uint8, and labels `(n,)` uint8."""
 
 
-def draw(track: FaceTrack, sampling: Sampling, *, label: int, epoch: int, number: int) -> Window:
-    """Draw a window from all of the video's.
+def reversed_draws(is_fake: np.ndarray, count: int, *, rng: np.random.Generator) -> list[int]:
+    """Draw as BBN's reversed sampler does: a class is the more likely the rarer it is, then any of its videos.
+
+    Zhou et al. 2020, Sec. 4.3: class c with probability proportional to max(N) / N_c. Of both classes.
+
+    Args:
+        is_fake: `(V,)` bool.
+        count: of the draws.
+        rng: their randomness.
+    """
+    fakes, reals = np.flatnonzero(is_fake), np.flatnonzero(~is_fake)
+    from_fakes = rng.random(count) < len(reals) / len(is_fake)  # (1 / fakes) / (1 / fakes + 1 / reals)
+    drawn: list[int] = np.where(from_fakes, rng.choice(fakes, count), rng.choice(reals, count)).tolist()
+    return drawn
+
+
+def draw(track: FaceTrack, sampling: Sampling, *, label: int, epoch: int, number: int, visit: int = 0) -> Window:
+    """Draw a window from all of the video's; each visit of an epoch takes another, as long as there are some.
 
     The randomness comes from seed, epoch and the video's number alone: the windows are the same for any number of
     processes, and whatever the order in which the videos are read.
@@ -167,15 +187,16 @@ def draw(track: FaceTrack, sampling: Sampling, *, label: int, epoch: int, number
         label: the video's, 1 = FAKE.
         epoch: from 1.
         number: the video's, among the training videos.
+        visit: how many windows of it were drawn before in this epoch.
     """
     rng = np.random.default_rng([sampling.seed, WINDOWS, epoch, number])
     blocks = windows(len(track.index), frames=sampling.frames, stride=sampling.stride, overlap=0)
     every = [window for block in blocks for window in block]
     if label == labels.FAKE:
         every = [window for window in every if track.labels[window].any()] or every
-    chosen = every[int(rng.integers(len(every)))]
+    chosen = every[(int(rng.integers(len(every))) + visit) % len(every)]
     faces = track.faces[chosen]
-    if sampling.flip and rng.random() < 0.5:
+    if sampling.flip and rng.random(visit + 1)[visit] < 0.5:
         faces = faces[:, :, ::-1]
     return track.key, faces, track.labels[chosen]
 

@@ -6,12 +6,21 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from dualface import tables
+from dualface import methods, tables
 from dualface.errors import CheckpointError
+from dualface.methods import Spec
 
-LEVELS = ("video", "frame")
-# Frames, stride and overlap are of the windows in which a video is scored.
-MODEL = {"backbone": str, "frames": int, "stride": int, "overlap": float, "input_size": int}
+# What determines the network, and the windows in which a video is scored.
+MODEL = {
+    "method": str,
+    "backbone": str,
+    "temporal": str,
+    "levels": list,
+    "input_size": int,
+    "frames": int,
+    "stride": int,
+    "overlap": float,
+}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MAX_BYTES = 2**20  # a card is a few kB; a file that claims to be one and is larger is not read
 
@@ -25,8 +34,8 @@ class Card:
         data_sha256: fingerprint of the training and validation data: which videos, used for what, with what content.
         version: of the dualface that trained it.
         epoch: the epoch whose weights were kept, counted from 1.
-        thresholds: by level (`video`, `frame`), the P(fake) in [0, 1] from which on something is called FAKE;
-            chosen on validation data.
+        thresholds: by level that figures are given for (`dualface.methods.figure_levels`), the P(fake) in [0, 1]
+            from which on something is called FAKE; chosen on validation data.
         validation: the metrics of that epoch on validation data.
         model: what is needed to rebuild and use the network, the fields of `MODEL`.
         weights_sha256: digest of the weights file that belongs to this card.
@@ -40,6 +49,17 @@ class Card:
     validation: dict[str, Any]
     model: dict[str, Any]
     weights_sha256: str
+
+    @property
+    def spec(self) -> Spec:
+        """What determines the network."""
+        facts = {field.name: self.model[field.name] for field in fields(Spec)}
+        return Spec(**facts | {"levels": tuple(facts["levels"])})
+
+    @property
+    def window(self) -> dict[str, Any]:
+        """The windows in which a video is scored."""
+        return {name: self.model[name] for name in ("frames", "stride", "overlap")}
 
 
 def write(path: Path, card: Card) -> None:
@@ -100,21 +120,30 @@ def _problem(content: Any) -> str | None:  # noqa: PLR0911  (one return per rule
             return f"{name} must be 64 hex digits (sha256), is {content[name]!r}"
     if not isinstance(content["version"], str) or not content["version"]:
         return f"version must be a text, is {content['version']!r}"
-    model = content["model"]
+    if problem := _model_problem(content["model"]):
+        return problem
+    if not _is_number(content["epoch"], int) or content["epoch"] < 1:
+        return f"epoch must be a whole number from 1, is {content['epoch']!r}"
+    return _threshold_problem(content["thresholds"], methods.figure_levels(tuple(content["model"]["levels"])))
+
+
+def _model_problem(model: dict[str, Any]) -> str | None:
     if model.keys() != MODEL.keys() or not all(
         _is_number(model[name], kind) and (model[name] not in ("", 0) or kind is float) for name, kind in MODEL.items()
     ):
         told = ", ".join(f"{name} ({kind.__name__})" for name, kind in MODEL.items())
         return f"model must have {told}, has {model}"
-    if not _is_number(content["epoch"], int) or content["epoch"] < 1:
-        return f"epoch must be a whole number from 1, is {content['epoch']!r}"
-    return _threshold_problem(content["thresholds"])
+    if model["method"] not in methods.METHODS:
+        return f"model.method must be one of {', '.join(methods.METHODS)}, is {model['method']!r}"
+    if tuple(model["levels"]) not in (("video", "frame"), ("video",), ("frame",)):
+        return f"model.levels must be video, frame or both, is {model['levels']!r}"
+    return None
 
 
-def _threshold_problem(thresholds: dict[str, Any]) -> str | None:
-    if set(thresholds) != set(LEVELS):
-        return f"thresholds must have {' and '.join(LEVELS)}, has {', '.join(map(str, thresholds)) or 'none'}"
-    for level in LEVELS:
+def _threshold_problem(thresholds: dict[str, Any], levels: tuple[str, ...]) -> str | None:
+    if set(thresholds) != set(levels):
+        return f"thresholds must have {' and '.join(levels)}, has {', '.join(map(str, thresholds)) or 'none'}"
+    for level in levels:
         if not _is_number(thresholds[level], int | float) or not 0 <= thresholds[level] <= 1:
             return f"thresholds.{level} must be a number in [0, 1], is {thresholds[level]!r}"
     return None

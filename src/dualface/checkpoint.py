@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from dualface import card as cards
 from dualface import tables
 from dualface.card import Card
 from dualface.errors import CheckpointError
-from dualface.models.dual import DualNet
+from dualface.models.make import make
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
@@ -34,7 +35,7 @@ def _write(state: dict[str, torch.Tensor], path: Path) -> None:
     path.chmod(0o644)  # safetensors lets only its owner read it
 
 
-def load(folder: Path) -> tuple[DualNet, Card]:
+def load(folder: Path) -> tuple[nn.Module, Card]:
     """Rebuild the network from its files alone, on the CPU, in evaluation mode.
 
     Raises:
@@ -49,7 +50,7 @@ def load(folder: Path) -> tuple[DualNet, Card]:
         raise CheckpointError(f"{folder / WEIGHTS}: not found; it is written by `dvc repro train`") from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: not a safetensors file ({error}); run `dvc repro train`") from None
-    model = DualNet(card.model["backbone"])
+    model = make(card.spec)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -27,6 +27,18 @@ is counted and told.
   folder    ROOT holds real and fake, with videos at any depth; or ROOT is a CSV with the columns path, label (real
             or fake; or 0 and 1, with 1 = fake), and where known identity, split and frames (the fake ones: 0:50 80:99)
 """
+METHODS = "List the methods that train.method can name: their networks' parameters and cost, licence and reference."
+IMPORT = """\
+Convert published weights to .safetensors, to train on from: dvc exp run -S train.method=METHOD -S train.init=FILE.
+Nothing in a file is executed.
+
+  meso4, mesoinception4     .h5 of Keras; the size of the face is told by the file
+  xception                  ImageNet's xception-b5690688.pth; FaceForensics++'s networks
+  capsule                   without its VGG-19 trunk, which is ImageNet's: train.weights=imagenet
+  dsp_fwa, bbn              as their authors published them
+  dual, cnn_gru, cnn_lstm   torchvision's ResNets, for the backbone; networks of the published code
+"""
+RAW = argparse.RawDescriptionHelpFormatter
 
 
 def main() -> None:
@@ -46,6 +58,10 @@ def command() -> None:
             show_ledger(arguments.file, arguments.manifest, everything=arguments.all)
         case "params":
             show_params(arguments.file)
+        case "methods":
+            show_methods(arguments.method)
+        case "import-weights":
+            import_weights(arguments.method, arguments.file, out=arguments.out)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "scan",
         help="list the videos of a data set",
         description=SCAN,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RAW,
     )
     one.add_argument("dataset", metavar="DATASET", choices=scanning.DATASETS, help=", ".join(scanning.DATASETS))
     one.add_argument("root", metavar="ROOT", type=Path, help="where the data set lies")
@@ -80,6 +96,14 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--all", action="store_true", help="print the others, too")
             text = "where the videos' paths stand (default: %(default)s; without it, keys are printed)"
             one.add_argument("--manifest", type=Path, default=Path("data/manifest.parquet"), metavar="FILE", help=text)
+    one = commands.add_parser("methods", help="list the methods that can be trained", description=METHODS)
+    one.add_argument("method", nargs="?", metavar="METHOD", help="tell all of this one, and how its authors train it")
+    text = "make a file for train.init of weights that a method's authors published"
+    one = commands.add_parser("import-weights", help=text, description=IMPORT, formatter_class=RAW)
+    one.add_argument("method", metavar="METHOD", help="a name of `dualface methods`")
+    one.add_argument("file", type=Path, metavar="FILE", help="what its authors published")
+    text = "write here, and beside it a .json (default: weights/METHOD-NAME.safetensors)"
+    one.add_argument("--out", type=Path, metavar="FILE", help=text)
     return top
 
 
@@ -143,6 +167,25 @@ def show_ledger(path: Path, manifest_path: Path, *, everything: bool) -> None:
 def show_params(path: Path) -> None:
     """Check params.yaml and print what it holds."""
     sys.stdout.write(yaml.safe_dump(params.load(path).model_dump(), sort_keys=False))
+
+
+def show_methods(name: str | None) -> None:
+    """Print the methods, or all of one."""
+    from dualface import catalogue  # noqa: PLC0415  (builds networks: the other commands start without torch)
+
+    sys.stdout.write(catalogue.table() if name is None else catalogue.page(name))
+
+
+def import_weights(method: str, path: Path, *, out: Path | None) -> None:
+    """Convert published weights and say what came of them."""
+    from dualface.official import convert  # noqa: PLC0415  (loads torch)
+
+    out = out or Path("weights", f"{method}-{re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)}.safetensors")
+    if out.suffix != ".safetensors":
+        raise DualfaceError(f"--out {out}: must end with .safetensors")
+    state, imported = convert.convert(method, path)
+    convert.write(out, state, imported)
+    sys.stdout.write(convert.told(imported, out=out))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dualface import yaml12
-from dualface.params import Count, Positive, Section, Share, parse, within
+from dualface.schema import Count, Positive, Section, Share, parse, within
 
 
 class DemoParams(Section):

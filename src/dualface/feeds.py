@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from dualface import label as labels
 from dualface.batches import (
     ORDER,
+    REVERSED,
     Batch,
     Sampling,
     Window,
@@ -22,6 +23,7 @@ from dualface.batches import (
     count_batches,
     draw,
     epoch_batches,
+    reversed_draws,
 )
 from dualface.errors import DualfaceError, TrainingError
 from dualface.shards.read import Shards
@@ -66,8 +68,8 @@ class EpochSampler:
         Raises:
             TrainingError: a class is missing, or a batch has fewer videos than there are processes.
         """
-        self._is_fake = np.array(video_labels) == labels.FAKE
-        check_classes(self._is_fake, fewest=sampling.fewest)
+        self._is_fake = np.tile(np.array(video_labels) == labels.FAKE, sampling.visits)
+        check_classes(self._is_fake, fewest=max(sampling.fewest, int(sampling.mirrored)))
         self._sampling, self._rank, self._world = sampling, rank, world
         self.epoch = self.start = 0
         fewest = min(map(len, self._batches()))
@@ -82,10 +84,14 @@ class EpochSampler:
         return epoch_batches(self._is_fake, batch_size=self._sampling.batch_size, fewest=self._sampling.fewest, rng=rng)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield lists of (epoch, video number)."""
+        """Yield lists of (epoch, item); item `i` of V videos is visit `i // V` of video `i % V`."""
         epoch = self.epoch
-        for numbers in self._batches()[self.start :]:
-            yield [(epoch, number) for number in numbers[self._rank :: self._world]]
+        rng = np.random.default_rng([self._sampling.seed, REVERSED, epoch])
+        for place, items in enumerate(self._batches()):
+            others = reversed_draws(self._is_fake, len(items), rng=rng) if self._sampling.mirrored else []
+            if place >= self.start:
+                mine = items[self._rank :: self._world] + others[self._rank :: self._world]
+                yield [(epoch, item) for item in mine]
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -202,7 +208,7 @@ class _Sent:
 
 @dataclass(frozen=True)
 class _Items(Dataset[Any]):
-    """A window for (epoch, number), a validation video for its number; an error is an item.
+    """A window for (epoch, item), a validation video for its number; an error is an item.
 
     Raised in another process it would come back with that process's traceback as its message.
     """
@@ -218,9 +224,10 @@ class _Items(Dataset[Any]):
         except (DualfaceError, OSError) as error:
             return error
 
-    def _window(self, epoch: int, number: int) -> Window:
+    def _window(self, epoch: int, item: int) -> Window:
+        visit, number = divmod(item, len(self.train))
         key, label = self.train[number]
-        return draw(self.shards.read(key), self.sampling, label=label, epoch=epoch, number=number)
+        return draw(self.shards.read(key), self.sampling, label=label, epoch=epoch, number=number, visit=visit)
 
     def _whole(self, number: int) -> _Sent:
         key, label = self.val[number]

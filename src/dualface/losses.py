@@ -126,7 +126,7 @@ class LevelLoss:
 
     Attributes:
         total: scalar, to be minimised.
-        terms: its parts by name (`bce`, `auc`, `focal`), scalars, unweighted.
+        terms: its parts by name (`bce`, `auc`, `focal`, `squared_error`), scalars, unweighted.
         pairs: scalar, pairs of a fake and a real element.
     """
 
@@ -161,12 +161,39 @@ def joint_loss(
     return LevelLoss(total, cross_entropy.terms | {"auc": auc}, cross_entropy.pairs)
 
 
-def bce_loss(logit: Tensor, label: Tensor, *, valid: Tensor | None = None) -> LevelLoss:
-    """Binary cross-entropy of logits `(N,)`, the mean over valid elements; arguments as in `joint_loss`."""
+def bce_loss(logit: Tensor, label: Tensor, *, valid: Tensor | None = None, weight: Tensor | None = None) -> LevelLoss:
+    """Binary cross-entropy of logits `(N,)`, the mean over valid elements; arguments as in `joint_loss`.
+
+    Of the difference of two logits it is their cross-entropy. `weight`, `(N,)` floats from 0, says how much an element
+    counts in the mean; None = all the same.
+    """
     _check(logit=logit, label=label, valid=valid)
     each = binary_cross_entropy_with_logits(logit.float(), label.float().clamp(0, 1), reduction="none")
-    loss = _mean(each, valid)
+    loss = _mean(each, valid if weight is None else weight if valid is None else weight * valid)
     return LevelLoss(loss, {"bce": loss}, _pairs(label, valid))
+
+
+def squared_error_loss(logit: Tensor, label: Tensor, *, valid: Tensor | None = None) -> LevelLoss:
+    """Squared error of the probability, the mean over valid elements: MesoNet's loss; arguments as in `joint_loss`."""
+    _check(logit=logit, label=label, valid=valid)
+    loss = _mean((torch.sigmoid(logit.float()) - label.float().clamp(0, 1)).square(), valid)
+    return LevelLoss(loss, {"squared_error": loss}, _pairs(label, valid))
+
+
+def component_bce_loss(components: Tensor, label: Tensor, *, valid: Tensor | None = None) -> LevelLoss:
+    """Sum of the components' cross-entropies, the mean over valid elements: Capsule-Forensics' loss.
+
+    Args:
+        components: `(N, K)` floats, a logit for each component of an element's score.
+        label: `(N,)`, 1 = FAKE.
+        valid: `(N,)` bool, False where an element counts nowhere; None = all count.
+
+    Raises:
+        ValueError: label and valid are not vectors of N.
+    """
+    each = [bce_loss(logit, label, valid=valid) for logit in components.unbind(1)]
+    loss = torch.stack([one.total for one in each]).sum()
+    return LevelLoss(loss, {"bce": loss}, each[0].pairs)
 
 
 def focal_loss(
@@ -190,13 +217,20 @@ def focal_loss(
     return LevelLoss(loss, {"focal": loss}, _pairs(label, valid))
 
 
-def dual_loss(video: LevelLoss, frame: LevelLoss, *, beta: float) -> Tensor:
-    """Weigh the levels: `beta * video + (1 - beta) * frame` (Eq. 5)."""
-    return beta * video.total + (1 - beta) * frame.total
+def dual_loss(levels: dict[str, LevelLoss], *, beta: float) -> Tensor:
+    """Weigh the levels: `beta * video + (1 - beta) * frame` (Eq. 5); of one level alone, the loss is that level's."""
+    if len(levels) == 1:
+        return next(iter(levels.values())).total
+    return beta * levels["video"].total + (1 - beta) * levels["frame"].total
 
 
-def _mean(each: Tensor, valid: Tensor | None) -> Tensor:
-    return each.mean() if valid is None else torch.where(valid, each, 0).sum() / valid.sum().clamp(min=1)
+def _mean(each: Tensor, weight: Tensor | None) -> Tensor:
+    """Average `(N,)`, weighed by bools or floats `(N,)`; 0 where nothing counts. What weighs 0 may be NaN."""
+    if weight is None:
+        return each.mean()
+    total = weight.sum()
+    weighed = torch.where(weight > 0, each * weight, 0).sum()
+    return weighed / (total.clamp(min=1) if weight.dtype == torch.bool else torch.where(total > 0, total, 1))
 
 
 def _pairs(label: Tensor, valid: Tensor | None) -> Tensor:

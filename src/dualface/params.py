@@ -5,44 +5,13 @@ the values themselves, section by section, so no stage depends on this module.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from dualface import yaml12
-from dualface.errors import ParamsError
-
-
-def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
-    """Make a check for `low <= x <= high`, or `low < x <= high` with `above`."""
-    sign = "<" if above else "<="
-
-    def check(value: float) -> float:
-        if not (low < value if above else low <= value) or not value <= high:
-            # A bound that only keeps numbers within a machine's types is told to those who reach it.
-            upper = f" <= {high:.10g}" if value > high or high < 2**31 - 1 else ""
-            rule = f"{low:g} {sign} x{upper}"
-            raise PydanticCustomError("range", "expected {rule}", {"rule": rule})
-        return value
-
-    return AfterValidator(check)
-
-
-LETTERS = 80  # of a value in a message
-INFINITY = float("inf")
-Name = Annotated[str, Field(min_length=1)]
-File = TypeVar("File", bound=BaseModel)
-Share = Annotated[float, within(0, 1)]
-Count = Annotated[int, within(0, 2**31 - 1)]
-Positive = Annotated[int, within(1, 2**31 - 1)]
-Length = Annotated[int, within(1, 100_000)]  # of something that must fit into memory
-
-
-class Section(BaseModel):
-    """A section of params.yaml: frozen, no unknown keys, no conversion between types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+from dualface import methods, yaml12
+from dualface.schema import INFINITY, Count, Length, Name, Positive, Section, Share, parse, within
 
 
 class IngestParams(Section):
@@ -120,9 +89,9 @@ class SubsetParams(Section):
 
 
 class LossParams(Section):
-    """The loss: joint (Eqs. 2-5), or one of those that it is compared with."""
+    """The loss: the method's own, the paper's joint one (Eqs. 2-5), or one of those that it is compared with."""
 
-    name: Literal["joint", "bce", "focal"]
+    name: Literal["own", "joint", "bce", "focal"]
     gamma: Share
     p: Annotated[float, within(1, INFINITY, above=True)]
     alpha: Share
@@ -130,35 +99,85 @@ class LossParams(Section):
     focal_alpha: Share
     focal_exponent: Annotated[float, within(0, 100)]
 
-    @property
-    def pairs(self) -> bool:
-        """Whether the loss compares fakes with reals, so that each batch needs both."""
-        return self.name == "joint" and self.alpha < 1
-
-    def fewest_fakes(self, *, share: float, batch_size: int) -> int:
-        """Return how many fakes each batch must have: `share` of it, and one where fakes and reals are compared."""
-        return max(int(self.pairs), min(round(share * batch_size), batch_size - 1))
-
 
 class TrainParams(Section):
     """The model and how it is trained."""
 
     seed: Count
+    method: Literal[
+        "dual",
+        "cnn_gru",
+        "cnn_lstm",
+        "meso4",
+        "mesoinception4",
+        "xception",
+        "capsule",
+        "dsp_fwa",
+        "bbn",
+    ]
     backbone: Literal["cnn4", "resnet18", "resnet34", "resnet50", "resnet101"]
+    temporal: Literal["gru", "lstm", "none"]
+    levels: Literal["both", "video", "frame"]
     weights: Name
-    init: Literal["paper", "torch"]
+    init: Name
     fake_share: Annotated[float, within(0, 0.9)]
     frames: Length
     stride: Length
     overlap: Annotated[float, within(0, 0.9)]
     epochs: Positive
     batch_size: Length
+    frame_batch: Length
     micro_batch: Annotated[int, within(8, 10**7)] | None  # fewer: batch normalisation would divide by next to nothing
     order: Literal["random", "stream"]
     shuffle_videos: Length
     learning_rate: Annotated[float, within(0, 1, above=True)]
     schedule: Literal["constant", "one_cycle"]
     flip: bool
+
+    def spec(self, input_size: int) -> methods.Spec:
+        """Return what determines the network for faces of this side, px."""
+        return methods.spec(
+            self.method, backbone=self.backbone, temporal=self.temporal, levels=self.levels, input_size=input_size
+        )
+
+    @property
+    def per_face(self) -> bool:
+        """Whether each face is judged by itself."""
+        return self.spec(methods.LARGEST).per_face
+
+    @property
+    def windows(self) -> int:
+        """How many windows a batch has: one of each video, or so many that their faces are `frame_batch`."""
+        return self.frame_batch // self.frames if self.per_face else self.batch_size
+
+    @property
+    def visits(self) -> int:
+        """How many windows of each video an epoch takes: one, or all of a block where faces are judged by themselves.
+
+        So those methods see each face of a video of one block once an epoch, as in the paper.
+        """
+        return self.stride if self.per_face else 1
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """The windows in which videos are scored; overlap is of use where a frame's score depends on others."""
+        return {"frames": self.frames, "stride": self.stride, "overlap": 0.0 if self.per_face else self.overlap}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        own = methods.METHODS[self.method]
+        text = None
+        if self.weights != "none" and own.name in ("meso4", "mesoinception4"):
+            text = f"weights: {own.name} has no backbone that others trained; train.init takes a file of all its layers"
+        elif self.weights not in ("none", "imagenet") and own.name in ("xception", "capsule"):
+            text = f"weights: none or imagenet with {own.name}; train.init takes a file of all its layers"
+        elif self.init == "paper" and own.name not in ("dual", "cnn_gru", "cnn_lstm"):
+            text = f"init: paper is how the dual network starts; {own.name} starts as its authors' does: set torch"
+        elif self.per_face and self.windows < 2:
+            text = f"frame_batch: {self.frame_batch} has no room for {self.frames} faces (train.frames) of two videos"
+        if text:
+            raise PydanticCustomError("conflict", "{text}", {"text": text})
+        return self
 
 
 class ScoreParams(Section):
@@ -186,14 +205,31 @@ class Params(Section):
     report: ReportParams
 
     @model_validator(mode="after")
-    def _there_are_pairs(self) -> Self:
-        if self.loss.pairs and self.train.batch_size < 2:
+    def _method_can_be_trained(self) -> Self:
+        method, side = methods.METHODS[self.train.method], self.faces.input_size
+        kind = methods.loss_kind(method.name, self.loss.name)
+        text = None
+        if not method.takes(side):
+            fitting = f"faces.input_size: {method.input_size}, as its authors"
+            text = f"train.method: {method.name} takes faces of {method.sizes_told()}, not {side}; set {fitting}"
+        elif fewest_fakes(self.loss, self.train) and self.train.windows < 2:
             text = "train.batch_size: 1 leaves no pairs for the AUC loss; give 2 or more, or loss.alpha: 1"
-            raise PydanticCustomError("conflict", "{text}", {"text": text})
-        if self.train.frames * self.train.batch_size < 2:
+        elif self.train.frames * self.train.windows < 2:
             text = "train.frames: 1 with batch_size: 1 gives batch normalisation one face; give one of them 2 or more"
+        elif kind == "cumulative" and (self.train.order == "stream" or self.train.micro_batch):
+            text = "train: bbn's own loss needs order: random and micro_batch: null; set these, or loss.name: bce"
+        if text:
             raise PydanticCustomError("conflict", "{text}", {"text": text})
         return self
+
+
+def fewest_fakes(loss: LossParams, train: TrainParams) -> int:
+    """Return how many fakes each batch must have: the share asked for, and one where each batch needs both classes.
+
+    It does where fakes and reals are compared (Sec. 4.4.5), and where it is one of frames.
+    """
+    compared = methods.loss_kind(train.method, loss.name) == "joint" and loss.alpha < 1
+    return max(int(compared or train.per_face), min(round(train.fake_share * train.windows), train.windows - 1))
 
 
 def load(path: Path) -> Params:
@@ -204,30 +240,3 @@ def load(path: Path) -> Params:
             message names the value by its path in the file: `loss.gamma: expected 0 <= x <= 1, got 1.5`.
     """
     return parse(yaml12.read(path), Params, where=str(path))
-
-
-def parse(content: Any, model: type[File], *, where: str) -> File:
-    """Check what a file of parameters holds; `where` names it in messages. Raises ParamsError."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise ParamsError("; ".join(f"{where}: {_message(dict(one))}" for one in error.errors())) from None
-
-
-def _message(error: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the file"
-    got = str(error["input"]) if isinstance(error["input"], bool | int | float) else repr(error["input"])
-    got = got if len(got) <= LETTERS else f"{got[:LETTERS]}..."
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{place}: unknown"
-        case "missing":
-            return f"{place}: missing"
-        case "conflict":
-            return f"{place}: {error['msg']}"
-        case "model_type":
-            return f"{place}: expected a section with keys, got {got}"
-        case "literal_error":
-            return f"{place}: expected one of {error['ctx']['expected']}, got {got}"
-        case _:
-            return f"{place}: {error['msg'].replace('Input should be', 'expected')}, got {got}"

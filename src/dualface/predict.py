@@ -26,7 +26,8 @@ class _Video:
     track: FaceTrack
     label: int
     blocks: list[list[np.ndarray]]
-    scores: list[float] = field(default_factory=list)  # of windows, in their order
+    scores: list[float] = field(default_factory=list)  # of windows, in their order; none where videos are not judged
+    added: int = 0  # windows
     total: np.ndarray = field(init=False)
     times: np.ndarray = field(init=False)
 
@@ -35,24 +36,32 @@ class _Video:
 
     @property
     def complete(self) -> bool:
-        return len(self.scores) == sum(map(len, self.blocks))
+        return self.added == sum(map(len, self.blocks))
 
-    def add(self, window: np.ndarray, *, video: float, frame: np.ndarray) -> None:
-        if not np.isfinite(video) or not np.isfinite(frame).all():
+    def add(self, window: np.ndarray, *, video: float | None, frame: np.ndarray | None) -> None:
+        given = np.append([] if frame is None else frame, [] if video is None else video)
+        if not np.isfinite(given).all():
             raise CheckpointError(
                 f"the detector gives video {self.track.key!r} scores that are no numbers: its weights are broken; "
                 "train again, with a lower train.learning_rate"
             )
-        self.scores.append(video)
-        self.total[window] += frame
-        self.times[window] += 1
+        self.added += 1
+        if video is not None:
+            self.scores.append(video)
+        if frame is not None:
+            self.total[window] += frame
+            self.times[window] += 1
 
     def told(self) -> VideoScores:
+        track, judged = self.track, self.times > 0  # all frames, or none
+        frame_score = (self.total[judged] / self.times[judged]).astype(np.float32)
         scores = iter(self.scores)
-        score = max(float(np.mean([next(scores) for _ in block])) for block in self.blocks)
-        frame_score = (self.total / self.times).astype(np.float32)
-        track = self.track
-        return VideoScores(track.key, self.label, float(np.float32(score)), track.index, track.labels, frame_score)
+        if self.scores:
+            score = max(float(np.mean([next(scores) for _ in block])) for block in self.blocks)
+        else:
+            score = float(frame_score.astype(np.float64).mean())
+        score = float(np.float32(score))
+        return VideoScores(track.key, self.label, score, track.index[judged], track.labels[judged], frame_score)
 
 
 def score_videos(
@@ -70,6 +79,7 @@ def score_videos(
     All faces of a video are scored, in windows like those of training (`dualface.batches.windows`), but for the
     overlap. A frame's score is the mean over the windows that hold it; the video's is the mean over a block's
     windows, and where a video takes several blocks, the highest: it is as suspicious as its most suspicious part.
+    A method that judges frames alone gives a video the mean of their scores; one that judges videos alone, no frames.
 
     Args:
         model: the network, as `dualface.models.dual.DualNet`; it is put into evaluation mode.
@@ -127,8 +137,10 @@ def _score(model: nn.Module, group: list[tuple[_Video, np.ndarray]], *, frames: 
     lengths = torch.tensor([len(window) for _, window in group])
     with torch.inference_mode(), device.autocast():
         logits = model(faces.to(device.torch), lengths, frames=frames)
-    scores = torch.sigmoid(logits.video.double()).cpu().numpy()
-    frame_scores = torch.sigmoid(logits.frame.double()).cpu()[valid(lengths, frames=frames)].numpy()
-    frame_parts = np.split(frame_scores, lengths.cumsum(0)[:-1].numpy())
-    for (video, window), score, part in zip(group, scores.tolist(), frame_parts, strict=True):
+    videos = [None] * len(group) if logits.video is None else torch.sigmoid(logits.video.double()).tolist()
+    frame_parts: list[np.ndarray | None] = [None] * len(group)
+    if logits.frame is not None:
+        frame_scores = torch.sigmoid(logits.frame.double()).cpu()[valid(lengths, frames=frames)].numpy()
+        frame_parts = list(np.split(frame_scores, lengths.cumsum(0)[:-1].numpy()))
+    for (video, window), score, part in zip(group, videos, frame_parts, strict=True):
         video.add(window, video=score, frame=part)

@@ -28,8 +28,8 @@ class VideoScores:
     Attributes:
         key: the video's key.
         label: 1 = FAKE.
-        score: P(fake) of the video, in [0, 1].
-        frame: `(N,)` int32, source frame numbers, ascending.
+        score: P(fake) of the video, in [0, 1]; of a method that judges no videos, the mean of its frames'.
+        frame: `(N,)` int32, source frame numbers, ascending; none of a method that judges no frames.
         frame_label: `(N,)` uint8, 1 = FAKE.
         frame_score: `(N,)` float32 in [0, 1], P(fake) of each frame.
     """
@@ -40,6 +40,27 @@ class VideoScores:
     frame: np.ndarray
     frame_label: np.ndarray
     frame_score: np.ndarray
+
+
+def of_level(videos: list[VideoScores], level: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores and labels of one level.
+
+    Args:
+        videos: the scores of whole videos.
+        level: `video`; `video_max`, the highest score of each video's frames; or `frame`.
+
+    Returns:
+        `(N,)` floats and `(N,)` integers, 1 = FAKE; videos in their order.
+    """
+    label = np.array([video.label for video in videos])
+    match level:
+        case "video":
+            return np.array([video.score for video in videos]), label
+        case "video_max":
+            return np.array([video.frame_score.max() for video in videos]), label
+        case _:
+            frame_score = np.concatenate([video.frame_score for video in videos])
+            return frame_score, np.concatenate([video.frame_label for video in videos])
 
 
 def write(path: Path, videos: Iterable[VideoScores]) -> int:

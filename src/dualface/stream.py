@@ -21,6 +21,8 @@ AHEAD = 2  # batches, or validation videos, that are made ahead
 
 Sample = tuple[int, dict[str, bytes]]
 """A training video's number, and its members as they are stored."""
+Visited = tuple[int, int, dict[str, bytes]]
+"""The same behind the number of times that the video was drawn before in the epoch."""
 
 
 def quotas(owned: np.ndarray, *, batches: int, fewest: int) -> np.ndarray:
@@ -80,7 +82,7 @@ class Pass:
 
 def drawn(
     passes: Iterable[Pass], read: Callable[[list[str], set[int]], Generator[Sample]], *, keep: bool
-) -> Generator[Sample]:
+) -> Generator[Visited]:
     """Read videos and yield them in the order of their draws; those that were read too early are held.
 
     Args:
@@ -90,13 +92,13 @@ def drawn(
         keep: whether to hold videos to the end: those of a class that the buffer has room for are read once.
     """
     held: dict[int, dict[str, bytes]] = {}
-    for one in passes:
+    for visit, one in enumerate(passes):
         with closing(read(one.shards, set(one.draws) - held.keys())) as samples:
             for number in one.draws:
                 while number not in held:
                     at, members = next(samples)
                     held[at] = members
-                yield number, held[number] if keep else held.pop(number)
+                yield visit, number, held[number] if keep else held.pop(number)
 
 
 class StreamFeed:
@@ -136,7 +138,7 @@ class StreamFeed:
         Raises:
             TrainingError: a class is missing, or a process has no video for some batch.
         """
-        label_of = np.array(list(train_labels.values()))
+        label_of = np.tile(list(train_labels.values()), sampling.visits)
         check_classes(label_of == labels.FAKE, fewest=sampling.fewest)
         self._survey, self._sampling = survey, sampling
         self._train, self._val = list(train_labels.items()), val_labels
@@ -149,7 +151,7 @@ class StreamFeed:
         self._mine = parts[rank]
         self._mine_val = dealt(survey, val_labels, world=world)[rank]
         self._batches = count_batches(label_of == labels.FAKE, batch_size=sampling.batch_size, fewest=sampling.fewest)
-        given = quotas(owned, batches=self._batches, fewest=sampling.fewest)
+        given = quotas(owned * sampling.visits, batches=self._batches, fewest=sampling.fewest)
         self._quotas = given[rank]
         if given.sum(axis=1).min() < 1:
             raise TrainingError(
@@ -181,12 +183,13 @@ class StreamFeed:
                 batch = collate(list(pool.map(partial(self._window, epoch), samples)))
                 yield batch.pin_memory() if self._pin_memory else batch
 
-    def _window(self, epoch: int, sample: Sample) -> Window:
-        number, members = sample
+    def _window(self, epoch: int, sample: Visited) -> Window:
+        drawn_before, number, members = sample
         key, label = self._train[number]
-        return draw(decode(key, members), self._sampling, label=label, epoch=epoch, number=number)
+        visit = drawn_before % self._sampling.visits
+        return draw(decode(key, members), self._sampling, label=label, epoch=epoch, number=number, visit=visit)
 
-    def _drawn(self, column: int, epoch: int, *, skip: int) -> Generator[Sample]:
+    def _drawn(self, column: int, epoch: int, *, skip: int) -> Generator[Visited]:
         """Yield the videos of a class for an epoch, but for the first `skip`."""
         by_shard = {
             shard: [self._number[key] for key in keys if self._train[self._number[key]][1] == CLASSES[column]]

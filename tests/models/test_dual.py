@@ -1,69 +1,34 @@
-import json
-import zlib
-
 import numpy as np
 import pytest
 import torch
 
-from dualface.models.dual import DualNet, Logits
-
-# The official implementation's names (PWB97/Deepfake-detection, models/model.py) for ours.
-STEM = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-HEADS = {"rnn": "gru", "fc_cnn": "frame_head", "fc_rnn": "video_head"}
-
-
-def our_name(official: str) -> str:
-    part, _, rest = official.partition(".")
-    if part == "cnn":
-        number, _, rest = rest.partition(".")
-        return f"backbone.{STEM[number]}.{rest}"
-    return f"{HEADS[part]}.{rest}"
+import golden
+from dualface.models.dual import DualNet, from_official
+from dualface.models.logits import Logits
+from golden import close
 
 
-def synthetic_weight(name: str, shape: list[int]) -> torch.Tensor:
-    """The weights that the golden outputs were made with (golden/README.md, synthfill-1)."""
-    if name.endswith("num_batches_tracked"):
-        return torch.zeros((), dtype=torch.int64)
-    uniform = 2 * np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape) - 1
-    if name.endswith("running_mean"):
-        value = 0.1 * uniform
-    elif name.endswith("running_var"):
-        value = 1 + 0.5 * uniform
-    elif len(shape) == 1:
-        value = 1 + 0.2 * uniform if name.endswith(".weight") else 0.1 * uniform
-    else:
-        value = np.sqrt(3 / np.prod(shape[1:])) * uniform
-    return torch.from_numpy(value.astype(np.float32))
+def official_video(shared) -> torch.Tensor:
+    with np.load(shared / "golden" / "video64_2x300.npz", allow_pickle=False) as videos:
+        return torch.from_numpy(videos["video"])
 
 
 @pytest.fixture(scope="module")
-def golden():
-    from conftest import SHARED  # noqa: PLC0415
-
-    if not SHARED.is_dir():
-        pytest.skip("needs ../shared/golden")
-    folder = SHARED / "golden"
-    manifest = json.loads((folder / "ours_gru_dual.json").read_text())["manifest"]
+def official(shared):
+    facts, want = golden.load(shared, "ours_gru_dual")
     model = DualNet("resnet50")
-    model.load_state_dict({our_name(one["name"]): synthetic_weight(one["name"], one["shape"]) for one in manifest})
-    with np.load(folder / "video64_2x300.npz", allow_pickle=False) as videos:
-        faces = videos["video"]
-    with np.load(folder / "ours_gru_dual.npz", allow_pickle=False) as outputs:
-        return model.eval(), torch.from_numpy(faces), dict(outputs)
-
-
-def close(actual: torch.Tensor, wanted: np.ndarray) -> None:
-    torch.testing.assert_close(actual, torch.from_numpy(wanted), rtol=1e-4, atol=1e-5)
+    model.load_state_dict(from_official(golden.synthfill(facts["manifest"], facts["weights_sha256"])))
+    return model.eval(), official_video(shared), want
 
 
 @torch.inference_mode()
 def run(model: DualNet, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Logits]:
     features = model.features(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])
-    return features, model.gru(features)[0], model.heads(features)
+    return features, model.rnn(features)[0], model.heads(features)
 
 
-def test_every_output_agrees_with_the_official_implementation(golden):
-    model, faces, want = golden
+def test_every_output_agrees_with_the_official_implementation(official):
+    model, faces, want = official
     features, hidden, logits = run(model, faces[:, :20])
     close(features, want["cnn_feat_m20_full"])
     close(hidden, want["rnn_out_m20"])
@@ -73,15 +38,15 @@ def test_every_output_agrees_with_the_official_implementation(golden):
 
 
 @pytest.mark.parametrize("frames", [16, 17])
-def test_lengths_that_16_bins_do_and_do_not_divide(golden, frames):
-    model, faces, want = golden
+def test_lengths_that_16_bins_do_and_do_not_divide(official, frames):
+    model, faces, want = official
     logits = run(model, faces[:, :frames])[2]
     close(logits.video[:, None], want[f"m{frames}_video_logit_f32"])
     close(logits.frame.reshape(-1, 1), want[f"m{frames}_frame_logits_f32"])
 
 
-def test_the_papers_300_frames_agree(golden):
-    model, faces, want = golden
+def test_the_papers_300_frames_agree(official):
+    model, faces, want = official
     features, hidden, logits = run(model, faces)
     close(features[:, ::10, :64], want["cnn_feat_m300_first64dims_every10th"])
     close(hidden[:, ::10], want["rnn_out_m300_every10th"])
@@ -90,9 +55,24 @@ def test_the_papers_300_frames_agree(golden):
     close(logits.frame.reshape(-1, 1), want["m300_frame_logits_f32"])
 
 
-def test_pooling_agrees_where_bins_overlap(golden):
-    model, _, want = golden
+def test_pooling_agrees_where_bins_overlap(official):
+    model, _, want = official
     close(model.pool(torch.from_numpy(want["pool_in_37"])).unflatten(1, (16, 16)), want["pool_out_37"])
+
+
+@pytest.mark.parametrize("name", ["cnn_gru", "cnn_lstm"])
+def test_the_corners_agree_with_the_official_implementation(shared, name):
+    whole, _ = golden.load(shared, "ours_gru_dual")
+    facts, want = golden.load(shared, name)
+    backbone = [one for one in whole["manifest"] if one["name"].startswith("cnn.")]
+    weights = from_official(golden.synthfill([*backbone, *facts["manifest"]], facts.get("weights_sha256")))
+    model = DualNet("resnet50", temporal=name.removeprefix("cnn_"), levels=("video",))
+    model.load_state_dict({key: tensor for key, tensor in weights.items() if not key.startswith("frame_head.")})
+    with torch.inference_mode():
+        faces = official_video(shared)[:, :20].flatten(0, 1)
+        logits = model.eval()(faces, torch.tensor([20, 20]), frames=20)
+    close(logits.video[:, None], want["m20_video_logit_f32"])
+    assert logits.frame is None
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +91,7 @@ def test_the_methods_network_has_the_published_number_of_parameters():
 
 
 def test_new_layers_start_small_and_without_bias(small):
-    for module in (small.gru, small.frame_head, small.video_head):
+    for module in (small.rnn, small.frame_head, small.video_head):
         for name, parameter in module.named_parameters():
             if "bias" in name:
                 assert torch.all(parameter == 0)

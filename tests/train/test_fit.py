@@ -42,7 +42,6 @@ def test_it_learns_what_is_easy_and_keeps_the_best_epoch(trained):
     assert best.epoch == 1 + ranks.index(max(ranks))
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     assert all(0 < threshold < 1 for threshold in best.thresholds.values())
-    assert trained.input_size == 32
     assert 0 < trained.waited < trained.worked
 
 

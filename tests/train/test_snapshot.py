@@ -95,7 +95,7 @@ def test_two_cannot_train_the_same_at_once(tmp_path):
 SHAPE_NOTHING = {
     *("ahead", "card", "checkpoint", "device", "entry", "errors", "history", "key", "params", "progress", "scores"),
     *("shards/read", "shards/stream", "shards/tar", "split", "tables", "train/memory", "train/snapshot"),
-    *("version", "workfolder", "yaml12"),
+    *("schema", "version", "workfolder", "yaml12"),
 }
 
 

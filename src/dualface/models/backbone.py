@@ -4,11 +4,10 @@ from pathlib import Path
 
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from dualface.errors import CheckpointError
+from dualface.models.weights import read
 
 FEATURES = {"cnn4": 96, "resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048}
 PREFIX = "backbone."  # of the backbone's tensors in a detector
@@ -65,12 +64,7 @@ def cnn4() -> nn.Module:
 
 
 def _load(network: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"train.weights: {path}: no such file (or give `none` or `imagenet`)")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(f"train.weights: {path}: not a safetensors file ({error})") from None
+    state, _ = read(path, setting="train.weights")
     if any(name.startswith(PREFIX) for name in state):
         state = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}

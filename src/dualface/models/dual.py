@@ -1,27 +1,21 @@
-"""The dual-level network (Sec. 3.3): a backbone per face, a GRU over the video, a head for each level."""
+"""The dual-level network (Sec. 3.3): a backbone per face, a GRU over the video, a head for each level; and its parts.
 
-from typing import NamedTuple
+Without one of the heads, or with another module over time or none, it is each row of the paper's ablation (Table 6),
+and the comparison methods CNN+GRU and CNN+LSTM.
+"""
 
 import torch
 from torch import Tensor, nn
 
 from dualface.models import backbone as backbones
 from dualface.models.backbone import FEATURES
+from dualface.models.frame_level import IMAGENET, Normalise
+from dualface.models.logits import Logits, repeat_last
 from dualface.models.pieces import in_pieces
 
 HIDDEN = 256
 LAYERS = 3
 POOL = 16
-# Mean and standard deviation of ImageNet's pixels, which the backbone's weights expect (Sec. 4.2.1).
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class Logits(NamedTuple):
-    """Logits whose sigmoid is P(fake): `video` `(B,)` and `frame` `(B, T)`; padded frames count nowhere."""
-
-    video: Tensor
-    frame: Tensor
 
 
 class DualNet(nn.Module):
@@ -29,19 +23,26 @@ class DualNet(nn.Module):
 
     Attributes:
         backbone: faces to features.
-        gru: features over time to hidden states.
-        frame_head: a hidden state to the frame's logit.
-        video_head: the pooled map to the video's logit.
+        rnn: features over time to hidden states; where there is none, the heads look at the features.
+        frame_head: a hidden state to the frame's logit; None where frames are not judged.
+        video_head: the pooled map to the video's logit; None where videos are not judged.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, backbone: str, *, weights: str = "none", init: str = "paper") -> None:
+    def __init__(
+        self,
+        backbone: str,
+        *,
+        temporal: str = "gru",
+        levels: tuple[str, ...] = ("video", "frame"),
+        weights: str = "none",
+        init: str = "paper",
+    ) -> None:
         """Make it.
 
         Args:
             backbone: a key of `dualface.models.backbone.FEATURES`.
+            temporal: `gru`, `lstm` or `none`.
+            levels: `video`, `frame` or both.
             weights: of the backbone, as `dualface.models.backbone.make` takes them.
             init: of all other layers: `paper` for N(0, 0.01) and biases 0 (Sec. 4.2.3), `torch` for torch's own.
 
@@ -50,11 +51,10 @@ class DualNet(nn.Module):
         """
         super().__init__()
         self.backbone = backbones.make(backbone, weights=weights)
-        self.gru = nn.GRU(FEATURES[backbone], HIDDEN, num_layers=LAYERS, batch_first=True)
-        self.frame_head = nn.Linear(HIDDEN, 1)
-        self.video_head = nn.Linear(POOL * POOL, 1)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.rnn = _temporal(temporal, features=FEATURES[backbone])
+        self.frame_head = nn.Linear(HIDDEN if self.rnn else FEATURES[backbone], 1) if "frame" in levels else None
+        self.video_head = nn.Linear(POOL * POOL, 1) if "video" in levels else None
+        self.normalise = Normalise(IMAGENET)
         for name, parameter in self.named_parameters():
             if init == "paper" and not name.startswith(backbones.PREFIX):
                 with torch.no_grad():
@@ -79,25 +79,12 @@ class DualNet(nn.Module):
             Logits for the B videos and their T frames.
         """
         features = in_pieces(self.features, faces, at_once=at_once, network=self.backbone)
-        return self.heads(self.repeat_last(features, lengths, frames=frames))
+        return self.heads(repeat_last(features, lengths, frames=frames))
 
     def features(self, faces: Tensor) -> Tensor:
         """Turn `(F, S, S, 3)` uint8 faces into `(F, D)` features, in one batch."""
-        pixels = faces.permute(0, 3, 1, 2).to(torch.float32) / 255  # (F, 3, S, S), channels last in memory
-        features: Tensor = self.backbone((pixels - self.mean) / self.std)
+        features: Tensor = self.backbone(self.normalise(faces))
         return features
-
-    @staticmethod
-    def repeat_last(features: Tensor, lengths: Tensor, *, frames: int) -> Tensor:
-        """Lay out `(F, D)` features as `(B, T, D)`; a shorter video repeats its last face (Sec. 4.2.1).
-
-        Differs from the paper: the features are repeated instead of the faces. They have the same values without
-        the cost, and batch normalisation sees each face once. Repeated frames are in no loss and no metric.
-        """
-        last = lengths.cumsum(0) - 1  # (B,) row of each video's last face
-        first = last - lengths + 1
-        rows = torch.minimum(first[:, None] + torch.arange(frames), last[:, None])  # (B, T)
-        return features[rows.to(features.device, non_blocking=True)]  # (B, T, D)
 
     def heads(self, features: Tensor) -> Logits:
         """Turn `(B, T, D)` features into logits, in float32 also under autocast.
@@ -105,11 +92,48 @@ class DualNet(nn.Module):
         bfloat16 has 8 bits: scores would fall on a few hundred values, and ties hide the order that AUC measures.
         """
         with torch.autocast(features.device.type, enabled=False):
-            hidden, _ = self.gru(features.float())  # (B, T, 256)
-            frame = self.frame_head(hidden).squeeze(-1)  # (B, T)
-            return Logits(self.video_head(self.pool(hidden)).squeeze(-1), frame)
+            hidden = features.float()
+            if self.rnn is not None:
+                hidden, _ = self.rnn(hidden)  # (B, T, 256)
+            frame = None if self.frame_head is None else self.frame_head(hidden).squeeze(-1)  # (B, T)
+            video = None if self.video_head is None else self.video_head(self.pool(hidden)).squeeze(-1)  # (B,)
+            return Logits(video, frame)
 
     @staticmethod
     def pool(hidden: Tensor) -> Tensor:
-        """Average the `(B, T, 256)` map into 16 bins of time by 16 bins of features; return `(B, 256)`."""
+        """Average the `(B, T, D)` map into 16 bins of time by 16 bins of features; return `(B, 256)`."""
         return nn.functional.adaptive_avg_pool2d(hidden[:, None], POOL).flatten(1)
+
+
+def _temporal(name: str, *, features: int) -> nn.GRU | nn.LSTM | None:
+    match name:
+        case "gru":
+            return nn.GRU(features, HIDDEN, num_layers=LAYERS, batch_first=True)
+        case "lstm":
+            return nn.LSTM(features, HIDDEN, num_layers=LAYERS, batch_first=True)
+        case _:
+            return None
+
+
+# Parts of the published code's network (PWB97/Deepfake-detection@ce56e6c, models/model.py) by our names.
+STEM = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+PARTS = {"rnn": "rnn", "fc_cnn": "frame_head", "fc_rnn": "video_head"}
+RESNET = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
+
+
+def from_official(official: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give tensors of the published code's network, or of torchvision's ResNet, our names.
+
+    A classifier of ImageNet's classes (`fc.*`) is left out; unknown names stay as they are.
+    """
+    return {_our_name(name): tensor for name, tensor in official.items() if not name.startswith("fc.")}
+
+
+def _our_name(name: str) -> str:
+    part, _, rest = name.partition(".")
+    if part in RESNET:
+        return f"{backbones.PREFIX}{name}"
+    number, _, within = rest.partition(".")
+    if part == "cnn" and number in STEM:
+        return f"{backbones.PREFIX}{STEM[number]}.{within}"
+    return f"{PARTS[part]}.{rest}" if part in PARTS else name

@@ -12,7 +12,7 @@ from dualface import label as labels
 from dualface.card import Card
 from dualface.metrics.ranking import Curve
 from dualface.metrics.summary import Sample
-from dualface.report import points
+from dualface.report import points, words
 
 BINS = (10, 30)  # fewest and most of a histogram
 LEAST_FPR = 1e-4
@@ -31,7 +31,7 @@ class Palette:
 
 
 PALETTE = Palette()
-LEVEL_COLOUR = {"video": PALETTE.ink, "frame": PALETTE.frame}
+LEVEL_COLOUR = {"video": PALETTE.ink, "video_max": PALETTE.muted, "frame": PALETTE.frame}
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -70,7 +70,7 @@ def draw(
     drawn = {
         "roc": roc(curves, figures),
         "pr": precision_recall(curves, figures),
-        "scores": scores(samples, card.thresholds),
+        "scores": scores(samples, card.thresholds, words.levels(figures)),
         "confusion": confusion(figures),
     }
     trained = training(history, best=card.epoch)
@@ -87,10 +87,11 @@ def roc(curves: dict[str, Curve], figures: dict[str, Any]) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.9), layout="constrained")
         whole, few = figure.subplots(1, 2)
+        names = words.levels(figures)
         least = max(LEAST_FPR, 0.5 / max(curve.reals for curve in curves.values()))
         for level, curve in curves.items():
             fpr, tpr = points.roc(curve)
-            name = f"{level}: AUC {figures[level]['auc']:.3f}"
+            name = f"{names[level]}: AUC {figures[level]['auc']:.3f}"
             whole.plot(fpr, tpr, color=LEVEL_COLOUR[level], label=name)
             few.plot(np.maximum(fpr, least), tpr, color=LEVEL_COLOUR[level])
             decided = figures[level]["at_threshold"]
@@ -111,9 +112,11 @@ def precision_recall(curves: dict[str, Curve], figures: dict[str, Any]) -> Figur
     with rc_context(STYLE):
         figure = Figure(figsize=(4.2, 3.9), layout="constrained")
         axes = figure.subplots()
+        names = words.levels(figures)
         for level, curve in curves.items():
             colour = LEVEL_COLOUR[level]
-            axes.plot(*points.precision_recall(curve), color=colour, label=f"{level}: AP {figures[level]['ap']:.3f}")
+            label = f"{names[level]}: AP {figures[level]['ap']:.3f}"
+            axes.plot(*points.precision_recall(curve), color=colour, label=label)
             axes.axhline(curve.fakes / (curve.fakes + curve.reals), color=colour, linestyle=":", linewidth=1)
             decided = figures[level]["at_threshold"]
             if sum(decided["confusion"][f"{actual}_called_fake"] for actual in ("fake", "real")):
@@ -124,11 +127,11 @@ def precision_recall(curves: dict[str, Curve], figures: dict[str, Any]) -> Figur
         return figure
 
 
-def scores(samples: dict[str, Sample], thresholds: dict[str, float]) -> Figure:
+def scores(samples: dict[str, Sample], thresholds: dict[str, float], names: dict[str, str]) -> Figure:
     """Draw each level's scores by class, each class as shares of its own number, with the stored threshold."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 2.9), layout="constrained")
-        for level, axes in zip(samples, figure.subplots(1, len(samples)), strict=True):
+        figure = Figure(figsize=(8.4 if len(samples) > 1 else 4.2, 2.9), layout="constrained")
+        for level, axes in zip(samples, figure.subplots(1, len(samples), squeeze=False)[0], strict=True):
             sample = samples[level]
             fewer = np.bincount(sample.label).min()
             edges = np.linspace(0, 1, int(np.clip(2 * np.sqrt(fewer), *BINS)) + 1)
@@ -139,17 +142,26 @@ def scores(samples: dict[str, Sample], thresholds: dict[str, float]) -> Figure:
                 axes.stairs(share, edges, fill=True, color=colour, alpha=0.25)
                 axes.stairs(share, edges, color=colour, linewidth=1.4, label=name)
             axes.axvline(thresholds[level], color=PALETTE.ink, linewidth=1, linestyle="--")
-            axes.set(title=f"{level.capitalize()} scores", xlabel="P(fake)", ylabel="share of the class", xlim=(0, 1))
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1, handlelength=1.2)
+            axes.set(
+                title=names[level].capitalize() if len(samples) > 2 else f"{names[level].capitalize()} scores",
+                xlabel="P(fake)",
+                ylabel="share of the class",
+                xlim=(0, 1),
+            )
+            if len(samples) > 2:  # too narrow for a legend beside the title
+                axes.legend(loc="best", handlelength=1.2)
+            else:
+                axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1, handlelength=1.2)
         return figure
 
 
 def confusion(figures: dict[str, Any]) -> Figure:
     """Draw what was called what at the stored threshold, a panel per level; colours are shares of the actual class."""
     with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(5.6, 2.7), layout="constrained")
+        shown = words.levels(figures)
+        figure = Figure(figsize=(2.8 * len(shown), 2.7), layout="constrained")
         names = list(labels.NAMES.values())
-        for level, axes in zip(LEVEL_COLOUR, figure.subplots(1, 2), strict=True):
+        for level, axes in zip(shown, figure.subplots(1, len(shown), squeeze=False)[0], strict=True):
             decided = figures[level]["at_threshold"]
             counts = np.array([[decided["confusion"][f"{a}_called_{b}"] for b in names] for a in names])
             shares = counts / counts.sum(axis=1, keepdims=True)
@@ -158,7 +170,7 @@ def confusion(figures: dict[str, Any]) -> Figure:
                 colour = "white" if shares[row, column] > 0.5 else PALETTE.ink
                 axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=12)
             axes.set(xticks=[0, 1], xticklabels=names, yticks=[0, 1], yticklabels=names)
-            axes.set(xlabel="called", ylabel="is", title=f"{level.capitalize()}s at {decided['threshold']:.3f}")
+            axes.set(xlabel="called", ylabel="is", title=f"{shown[level].capitalize()}: {decided['threshold']:.3f}")
         return figure
 
 

@@ -1,7 +1,7 @@
 """What the report says in numbers: the content of metrics.json."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from dualface.ledger import WITH_FACES, Attempt
 from dualface.manifest import Video
 from dualface.metrics.ranking import Curve
 from dualface.metrics.summary import Sample, summarise
-from dualface.scores import VideoScores
+from dualface.scores import VideoScores, of_level
 from dualface.split import Choice
 
 DIGITS = 6  # of a figure in metrics.json: enough to compare, few enough to read in a diff
@@ -38,45 +38,43 @@ def check_scored(videos: list[VideoScores], chosen: dict[str, int], *, name: str
         )
 
 
-def samples(videos: list[VideoScores]) -> dict[str, Sample]:
-    """Arrange the scores by level, `video` and `frame`; videos are numbered in the order given."""
+def samples(videos: list[VideoScores], levels: Iterable[str]) -> dict[str, Sample]:
+    """Arrange the scores by level, as `dualface.scores.of_level` names them; videos are numbered in the order given."""
     video_label = np.array([video.label for video in videos])
     order = np.arange(len(videos))
+    of_frames = np.repeat(order, [len(video.frame) for video in videos])
     return {
-        "video": Sample(np.array([video.score for video in videos]), video_label, order, video_label),
-        "frame": Sample(
-            np.concatenate([video.frame_score for video in videos]),
-            np.concatenate([video.frame_label for video in videos]),
-            np.repeat(order, [len(video.frame) for video in videos]),
-            video_label,
-        ),
+        level: Sample(*of_level(videos, level), of_frames if level == "frame" else order, video_label)
+        for level in levels
     }
 
 
 def measure(
     videos: list[VideoScores], *, thresholds: dict[str, float], resamples: int, rng: np.random.Generator
 ) -> tuple[dict[str, Any], dict[str, Curve]]:
-    """Measure both levels.
+    """Measure each level.
 
     Args:
         videos: the scores.
-        thresholds: decision threshold by level.
+        thresholds: decision threshold by level; these levels are measured.
         resamples: bootstrap replicates behind the intervals.
         rng: where they come from.
 
     Returns:
-        The figures (`video`, `frame`, `interval95`, `counts`), and by level the curve behind them.
+        The figures (by level, `interval95`, `counts`, and `aggregated`, which says how the scores of videos were made
+        where the method gives none), and by level the curve behind them.
 
     Raises:
         DualfaceError: at either level there is only one class.
     """
-    levels = samples(videos)
+    levels = samples(videos, thresholds)
     summaries = {
         level: summarise(sample, threshold=thresholds[level], resamples=resamples, rng=rng)
         for level, sample in levels.items()
     }
     figures = {
         **{level: summary.values for level, summary in summaries.items()},
+        **({"aggregated": {"video": "mean", "video_max": "max"}} if "video_max" in levels else {}),
         "interval95": {level: summary.intervals for level, summary in summaries.items()},
         "counts": {
             **{level: {"real": s.curve.reals, "fake": s.curve.fakes} for level, s in summaries.items()},

@@ -34,7 +34,8 @@ class Example:
         pick: the video and why it was chosen.
         strip: a JPEG of faces side by side, in base64; empty where the shards hold none.
         side: px of one face in the strip.
-        shown: frame number, score and place in the timeline (0 to 100) of each face in the strip.
+        shown: frame number, score and place in the timeline (0 to 100) of each face in the strip that has a score.
+        faces: in the strip.
         line: points of the score's line, `x,y` in 0-100, y downwards.
         shaded: start and width, in 0-100, of the runs of fake frames.
         first: first scored frame number.
@@ -45,6 +46,7 @@ class Example:
     strip: str
     side: int
     shown: list[tuple[int, float, float]]
+    faces: int
     line: str
     shaded: list[tuple[float, float]]
     first: int
@@ -90,12 +92,24 @@ def show(pick: Pick, shards: Shards) -> Example:
     """
     video = pick.video
     if not len(video.frame):
-        return Example(pick, "", 0, [], "", [], 0, 0)
+        return _unscored(pick, shards)
     first, last = int(video.frame[0]), int(video.frame[-1])
     place = 100 * (video.frame - first) / max(last - first, 1)
     strip, side, at = _strip(video, shards)
     shown = [(int(video.frame[i]), float(video.frame_score[i]), float(place[i])) for i in at]
-    return Example(pick, strip, side, shown, _line(place, video.frame_score), _shaded(video, place), first, last)
+    return Example(
+        pick, strip, side, shown, len(at), _line(place, video.frame_score), _shaded(video, place), first, last
+    )
+
+
+def _unscored(pick: Pick, shards: Shards) -> Example:
+    """Show the faces of a video whose method judges no frames."""
+    if pick.video.key not in shards:
+        return Example(pick, "", 0, [], 0, "", [], 0, 0)
+    track = shards.read(pick.video.key)
+    faces = track.faces[_evenly(len(track.index))]
+    strip, side = _jpeg(faces)
+    return Example(pick, strip, side, [], len(faces), "", [], int(track.index[0]), int(track.index[-1]))
 
 
 def _strip(video: VideoScores, shards: Shards) -> tuple[str, int, list[int]]:
@@ -106,12 +120,22 @@ def _strip(video: VideoScores, shards: Shards) -> tuple[str, int, list[int]]:
     seen = np.flatnonzero(np.isin(video.frame, track.index))
     if not len(seen):
         return "", 0, []
-    at = seen[np.unique(np.linspace(0, len(seen) - 1, FACES).round().astype(int))]
-    faces = track.faces[np.searchsorted(track.index, video.frame[at])]  # (F, S, S, 3)
+    at = seen[_evenly(len(seen))]
+    strip, side = _jpeg(track.faces[np.searchsorted(track.index, video.frame[at])])
+    return strip, side, at.tolist()
+
+
+def _evenly(count: int) -> np.ndarray:
+    """Choose up to `FACES` of so many places, evenly."""
+    return np.unique(np.linspace(0, count - 1, FACES).round().astype(int))
+
+
+def _jpeg(faces: np.ndarray) -> tuple[str, int]:
+    """Put `(F, S, S, 3)` uint8 faces side by side; return a JPEG in base64 and the side of a face in it."""
     faces = _shrunk(faces, -(-faces.shape[1] // SIDE))
     buffer = io.BytesIO()
     imsave(buffer, np.concatenate(list(faces), axis=1), format="jpeg", pil_kwargs={"quality": QUALITY})
-    return base64.b64encode(buffer.getvalue()).decode(), faces.shape[1], at.tolist()
+    return base64.b64encode(buffer.getvalue()).decode(), faces.shape[1]
 
 
 def _shrunk(faces: np.ndarray, factor: int) -> np.ndarray:

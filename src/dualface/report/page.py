@@ -80,6 +80,7 @@ def render(facts: Facts, *, charts: dict[str, str], examples: list[Example]) -> 
         charts={name: Markup(chart) for name, chart in charts.items()},  # noqa: S704  (our own drawing)
         examples=examples,
         videos={video.key: video for video in facts.listed},
+        levels=words.levels(facts.figures),
         caveats=words.caveats(facts.figures),
         outcomes={outcome: outcomes[outcome] for outcome in ledger.OUTCOMES},
         attempted=outcomes,

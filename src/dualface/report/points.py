@@ -7,6 +7,11 @@ import numpy as np
 from dualface.metrics.ranking import Curve
 
 POINTS = 500  # of a curve, at most
+COLUMNS = {
+    "roc": ["fpr", "tpr"],
+    "pr": ["recall", "precision"],
+    "confusion": ["actual", "predicted", "count", "share"],
+}
 
 
 def roc(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
@@ -31,13 +36,19 @@ def precision_recall(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tables(curves: dict[str, Curve], figures: dict[str, Any]) -> dict[str, bytes]:
-    """Make the files that `dvc plots` draws from, by name: the curves, and the decisions at the stored threshold."""
+    """Make the files that `dvc plots` draws from, by name: the curves, and the decisions at the stored threshold.
+
+    Of the level that a method lacks there are files too, without rows: the plots of all methods have the same names.
+    """
     files = {}
+    for level in ("video", "frame"):
+        for plot, names in COLUMNS.items():
+            files[f"{plot}_{level}.csv"] = _csv(names, [])
     for level, curve in curves.items():
-        files[f"roc_{level}.csv"] = _csv(["fpr", "tpr"], _rounded(roc(curve)))
-        files[f"pr_{level}.csv"] = _csv(["recall", "precision"], _rounded(precision_recall(curve)))
+        files[f"roc_{level}.csv"] = _csv(COLUMNS["roc"], _rounded(roc(curve)))
+        files[f"pr_{level}.csv"] = _csv(COLUMNS["pr"], _rounded(precision_recall(curve)))
         decided = _decided(figures[level]["at_threshold"]["confusion"])
-        files[f"confusion_{level}.csv"] = _csv(["actual", "predicted", "count", "share"], decided)
+        files[f"confusion_{level}.csv"] = _csv(COLUMNS["confusion"], decided)
     return files
 
 

@@ -15,7 +15,7 @@ def table(metrics: dict[str, Any]) -> str:
     Args:
         metrics: the content of metrics.json.
     """
-    rows = [COLUMNS, *(_row(metrics, level) for level in ("video", "frame"))]
+    rows = [COLUMNS, *(_row(metrics, level, name=name) for level, name in words.levels(metrics).items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -25,11 +25,11 @@ def table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(metrics: dict[str, Any], level: str) -> tuple[str, ...]:
+def _row(metrics: dict[str, Any], level: str, *, name: str) -> tuple[str, ...]:
     values, bounds = metrics[level], metrics["interval95"][level]
     decided, decided_bounds = values["at_threshold"], bounds["at_threshold"]
     return (
-        level,
+        name,
         _with(values["auc"], bounds["auc"]),
         f"{values['ap']:.3f}",
         f"{values['eer']:.3f}",
@@ -45,8 +45,5 @@ def _with(value: float, bounds: dict[str, float]) -> str:
 
 
 def _counts(metrics: dict[str, Any]) -> str:
-    video, frame = metrics["counts"]["video"], metrics["counts"]["frame"]
-    return (
-        f"videos: {video['fake']:,} fake, {video['real']:,} real;"
-        f" frames: {frame['fake']:,} fake, {frame['real']:,} real"
-    )
+    known = {level: metrics["counts"][level] for level in ("video", "frame") if level in metrics}
+    return "; ".join(f"{name}s: {count['fake']:,} fake, {count['real']:,} real" for name, count in known.items())

@@ -4,6 +4,18 @@ import math
 from typing import Any
 
 Z95 = 1.959964  # of the normal distribution, two-sided 95 %
+AGGREGATES = {"mean": "mean of frames", "max": "highest frame"}
+LEVELS = ("video", "video_max", "frame")
+
+
+def levels(figures: dict[str, Any]) -> dict[str, str]:
+    """Name the levels of metrics.json for people; a score of videos that comes from their frames' is marked so."""
+    aggregated = figures.get("aggregated", {})
+    return {
+        level: f"{level.split('_')[0]}, {AGGREGATES[aggregated[level]]}" if level in aggregated else level
+        for level in LEVELS
+        if level in figures
+    }
 
 
 def caveats(figures: dict[str, Any]) -> list[str]:

@@ -3,23 +3,27 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
+from torch import nn
 
 from dualface import label as labels
+from dualface import methods
 from dualface.batches import Batch
 from dualface.device import Device
 from dualface.errors import Stopped, TrainingError
 from dualface.feeds import Feed, naming_deaths
+from dualface.methods import Spec, loss_kind
 from dualface.metrics import roc_auc, youden_threshold
+from dualface.models.bbn import share
 from dualface.models.dual import DualNet
+from dualface.models.frame_level import MixingDetector
+from dualface.models.make import make
 from dualface.models.pieces import recompute_blocks
 from dualface.params import LossParams, TrainParams
 from dualface.predict import score_videos
 from dualface.processes import Processes
-from dualface.scores import VideoScores
+from dualface.scores import VideoScores, of_level
 from dualface.train.snapshot import Snapshots
 from dualface.train.state import Best, Place, State
 from dualface.train.step import Step, Told
@@ -32,14 +36,12 @@ class Fit:
     Attributes:
         best: the epoch that was chosen, with its weights.
         history: a row per epoch.
-        input_size: side of the faces, px.
         waited: seconds that steps waited for their batches, in this run.
         worked: seconds of all steps of this run, with that.
     """
 
     best: Best
     history: list[dict[str, float]]
-    input_size: int
     waited: float
     worked: float
 
@@ -47,6 +49,7 @@ class Fit:
 def fit(
     feed: Feed,
     *,
+    input_size: int,
     loss: LossParams,
     train: TrainParams,
     device: Device,
@@ -59,10 +62,11 @@ def fit(
 
     Differs from the paper: its published code evaluates the test set every epoch; here the test split plays no part.
     Best is the epoch with the highest `beta * video AUC + (1 - beta) * frame AUC` on validation: the levels
-    count as they do in the loss.
+    count as they do in the loss. Of a method with one level, that level's AUC counts alone.
 
     Args:
         feed: this process's part of the data.
+        input_size: side of the faces, px.
         loss: parameters of the loss.
         train: parameters of the model and its training.
         device: where it runs.
@@ -72,30 +76,40 @@ def fit(
         progress: called after each step and each epoch.
 
     Raises:
-        TrainingError: the loss is not finite, or memory does not suffice.
+        TrainingError: the loss is not finite, memory does not suffice, or the faces are of another size.
+        CheckpointError: weights to start from can't be had, or do not fit.
         Stopped: `stop` said so; a snapshot was saved.
     """
     with torch.random.fork_rng():  # torch's layers know only the global generator
         torch.manual_seed(train.seed)
-        run = _Run(feed, loss=loss, train=train, device=device, processes=processes)
+        run = _Run(feed, input_size=input_size, loss=loss, train=train, device=device, processes=processes)
         run.attend(snapshots=snapshots, stop=stop, progress=progress)
         run.resume()
         with naming_deaths():
             while run.place.epoch <= train.epochs:
                 run.epoch()
-    return Fit(run.place.best, run.place.history, run.place.input_size, waited=run.waited, worked=run.worked)
+    return Fit(run.place.best, run.place.history, waited=run.waited, worked=run.worked)
 
 
 class _Run:
     """One training at work."""
 
     def __init__(
-        self, feed: Feed, *, loss: LossParams, train: TrainParams, device: Device, processes: Processes
+        self,
+        feed: Feed,
+        *,
+        input_size: int,
+        loss: LossParams,
+        train: TrainParams,
+        device: Device,
+        processes: Processes,
     ) -> None:
         self.place, self.waited, self.worked = Place(), 0.0, 0.0
         self._feed, self._loss, self._train, self._device, self._processes = feed, loss, train, device, processes
-        self._model = network(train, device=device)
-        optimizer = torch.optim.Adam(self._model.parameters(), lr=train.learning_rate, fused=True)
+        self._spec = train.spec(input_size)
+        self._model = network(self._spec, train=train, device=device)
+        trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=train.learning_rate, fused=True)
         scheduler = _schedule(optimizer, train, steps=train.epochs * len(feed))
         self._state = State(self._model, optimizer, scheduler)
         together = processes.together(self._model)
@@ -117,11 +131,17 @@ class _Run:
     def epoch(self) -> None:
         """Run the rest of the epoch at work, and validate it."""
         self._model.train()
+        if isinstance(self._model, MixingDetector) and loss_kind(self._spec.method, self._loss.name) == "cumulative":
+            self._model.share = share(self.place.epoch, self._train.epochs)
         if not self.place.batch:
             self.place.sums = {"learning_rate": float(self._step.scheduler.get_last_lr()[0])}
         told: Told | None = None
         for batch in self._timed(self._feed.epoch(self.place.epoch, start=self.place.batch)):
-            self.place.input_size = batch.faces.shape[1]
+            if (side := batch.faces.shape[1]) != self._spec.input_size:
+                raise TrainingError(
+                    f"the faces of {batch.keys[0]!r} have {side} px, and faces.input_size is {self._spec.input_size}; "
+                    "run `dvc repro faces`"
+                )
             before, told = told, self._step.run(batch, stop=self._stop())
             if before is not None:
                 self._note(before)  # the device is already at work on the next one
@@ -161,18 +181,17 @@ class _Run:
 
     def _close_epoch(self) -> None:
         scored = self._processes.gather_objects(list(self._scored()))
-        validation = {"video_auc": roc_auc(*_video_level(scored)), "frame_auc": roc_auc(*_frame_level(scored))}
-        rank = self._loss.beta * validation["video_auc"] + (1 - self._loss.beta) * validation["frame_auc"]
+        shown = methods.figure_levels(self._spec.levels)
+        validation = {f"{level}_auc": roc_auc(*of_level(scored, level)) for level in shown}
+        weights = {"video": self._loss.beta, "frame": 1 - self._loss.beta} if len(self._spec.levels) > 1 else {}
+        rank = sum(weights.get(level, 1) * validation[f"{level}_auc"] for level in self._spec.levels)
         place = self.place
         rate = place.sums.pop("learning_rate")
         means = {name: total / place.batch for name, total in place.sums.items()}
         row = {"epoch": place.epoch, "learning_rate": rate, **means}
         place.history.append(row | {f"val_{name}": value for name, value in validation.items()})
         if rank > place.best.rank:
-            thresholds = {
-                "video": youden_threshold(*_video_level(scored)),
-                "frame": youden_threshold(*_frame_level(scored)),
-            }
+            thresholds = {level: youden_threshold(*of_level(scored, level)) for level in shown}
             state = {name: tensor.detach().cpu().clone() for name, tensor in self._model.state_dict().items()}
             place.best = Best(rank, place.epoch, thresholds, validation, state)
         place.epoch, place.batch, place.sums = place.epoch + 1, 0, {}
@@ -180,8 +199,7 @@ class _Run:
 
     def _scored(self) -> Iterator[VideoScores]:
         """Score this process's share of the validation videos; a place to stop at."""
-        train = self._train
-        window: dict[str, Any] = {"frames": train.frames, "stride": train.stride, "overlap": train.overlap}
+        window = self._train.scoring
         for video in score_videos(self._model, self._feed.validation(), device=self._device, **window):
             if self._stop():
                 self._stopping = True
@@ -199,14 +217,15 @@ def check(train_labels: dict[str, int], val_labels: dict[str, int]) -> None:
             )
 
 
-def network(train: TrainParams, *, device: Device) -> DualNet:
+def network(spec: Spec, *, train: TrainParams, device: Device) -> nn.Module:
     """Make the network on its device, as the settings of the machine want it."""
-    model = DualNet(train.backbone, weights=train.weights, init=train.init)
+    model = make(spec, weights=train.weights, init=train.init)
     model = model.to(memory_format=torch.channels_last).to(device.torch)
+    heavy: nn.Module = model.backbone if isinstance(model, DualNet) else model.get_submodule("network")
     if device.recompute:
-        recompute_blocks(model.backbone)
+        recompute_blocks(model)
     if device.compile:
-        model.backbone.compile(dynamic=True)
+        heavy.compile(dynamic=True)
     return model
 
 
@@ -218,12 +237,3 @@ def _schedule(
             optimizer, max_lr=train.learning_rate, total_steps=steps, cycle_momentum=False
         )
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-
-
-def _video_level(scored: list[VideoScores]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([video.score for video in scored]), np.array([video.label for video in scored])
-
-
-def _frame_level(scored: list[VideoScores]) -> tuple[np.ndarray, np.ndarray]:
-    frame_score = np.concatenate([video.frame_score for video in scored])
-    return frame_score, np.concatenate([video.frame_label for video in scored])

@@ -24,13 +24,27 @@ from dualface import tables, workfolder
 from dualface.errors import CheckpointError
 from dualface.params import LossParams, TrainParams
 
+NETWORKS = (
+    *("backbone", "bbn", "capsule", "dsp_fwa", "dual", "frame_level", "logits", "make", "meso", "pieces", "weights"),
+    "xception",
+)
 SECONDS = 60.0  # between snapshots
 # All code of this project that shapes what training gives, from a sample's bytes to the epoch that is chosen.
 CODE = (
-    *(f"train/{name}.py" for name in ("fit", "step", "state")),
-    *(f"models/{name}.py" for name in ("backbone", "dual", "pieces")),
+    *(f"train/{name}.py" for name in ("fit", "plan", "state", "step")),
+    *(f"models/{name}.py" for name in NETWORKS),
     *(f"metrics/{name}.py" for name in ("ranking", "decision")),
-    *("batches.py", "feeds.py", "stream.py", "losses.py", "predict.py", "processes.py", "shards/sample.py", "label.py"),
+    *(
+        "batches.py",
+        "methods.py",
+        "feeds.py",
+        "stream.py",
+        "losses.py",
+        "predict.py",
+        "processes.py",
+        "shards/sample.py",
+        "label.py",
+    ),
 )
 LIBRARIES = ("torch", "torchvision", "numpy")
 

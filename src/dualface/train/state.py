@@ -14,10 +14,10 @@ class Best:
     """The epoch that ranked validation best so far.
 
     Attributes:
-        rank: what it is chosen by, the weighted AUC of both levels; -1 = none yet.
+        rank: what it is chosen by, the weighted AUC of the method's levels; -1 = none yet.
         epoch: from 1.
-        thresholds: decision threshold on P(fake) for `video` and `frame`.
-        validation: AUC of both levels.
+        thresholds: decision threshold on P(fake) by level.
+        validation: AUC by level.
         state: the weights, on the CPU.
     """
 
@@ -37,7 +37,6 @@ class Place:
         batch: batches of it that are done.
         sums: over those, of what each told.
         history: a row for each epoch before.
-        input_size: side of the faces, px; 0 before the first batch.
         best: the best of these.
     """
 
@@ -45,7 +44,6 @@ class Place:
     batch: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
-    input_size: int = 0
     best: Best = field(default_factory=Best)
 
 
@@ -65,7 +63,7 @@ class State:
         for number, values in told["state"].items():
             tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in values.items()}
         tensors["random"] = torch.random.get_rng_state()
-        facts = asdict(Place(place.epoch, place.batch, place.sums, place.history, place.input_size))
+        facts = asdict(Place(place.epoch, place.batch, place.sums, place.history))
         facts["best"] = {name: value for name, value in vars(place.best).items() if name != "state"}
         return tensors, {
             "place": facts,

@@ -9,8 +9,17 @@ from torch import Tensor, nn
 from dualface.batches import Batch, valid
 from dualface.device import Device
 from dualface.errors import TrainingError
-from dualface.losses import LevelLoss, bce_loss, dual_loss, focal_loss, joint_loss
-from dualface.models.dual import Logits
+from dualface.losses import (
+    LevelLoss,
+    bce_loss,
+    component_bce_loss,
+    dual_loss,
+    focal_loss,
+    joint_loss,
+    squared_error_loss,
+)
+from dualface.methods import LossKind, loss_kind
+from dualface.models.logits import Logits
 from dualface.params import LossParams, TrainParams
 from dualface.processes import Processes
 from dualface.train import memory
@@ -100,71 +109,136 @@ class Step:
         return Told(batch.keys, tuple(terms), values, ready)
 
     def _terms(self, batch: Batch, *, stop: bool) -> dict[str, Tensor]:
-        frames, world = self.train.frames, self.processes.world
+        world, kind = self.processes.world, loss_kind(self.train.method, self.loss.name)
         faces = batch.faces.to(self.device.torch, non_blocking=True)
         with self.device.autocast():
-            logits = self.network(faces, batch.lengths, frames=frames, at_once=self.train.micro_batch)
-        rows = len(batch.keys) if world == 1 else self.train.batch_size  # all processes must give as many
-        table = self.processes.gather(table_of(logits, batch, rows=rows, frames=frames, stop=stop))
-        return terms_of(table, frames=frames, settings=self.loss)
+            logits = self.network(faces, batch.lengths, frames=self.train.frames, at_once=self.train.micro_batch)
+        if kind != "component_bce":
+            logits = logits._replace(components=None)
+        most = self.train.windows * (2 if kind == "cumulative" else 1)
+        rows = len(batch.keys) if world == 1 else most  # all processes must give as many
+        layout = Layout.of(logits, frames=self.train.frames)
+        table = self.processes.gather(table_of(logits, batch, rows=rows, layout=layout, stop=stop))
+        return terms_of(table, layout=layout, kind=kind, settings=self.loss)
 
 
-def table_of(logits: Logits, batch: Batch, *, rows: int, frames: int, stop: bool) -> Tensor:
-    """Lay out logits and labels of this process's videos as one table of a fixed shape, for the others.
+@dataclass(frozen=True)
+class Layout:
+    """The columns of the table that processes give each other, a row per window.
+
+    Whether to stop; the weight of its frames; the video's label, and its logit where there is one; the frames' labels;
+    their logits; and the logits' components.
+
+    Attributes:
+        frames: T.
+        video: whether there are video logits.
+        frame: whether there are frame logits.
+        components: K, of each frame; 0 = none.
+    """
+
+    frames: int
+    video: bool
+    frame: bool
+    components: int
+
+    @classmethod
+    def of(cls, logits: Logits, *, frames: int) -> "Layout":
+        """Return the layout for what a network gives."""
+        components = 0 if logits.components is None else logits.components.shape[-1]
+        return cls(frames, logits.video is not None, logits.frame is not None, components)
+
+    @property
+    def widths(self) -> list[int]:
+        """How many columns each part takes."""
+        return [3, int(self.video), self.frames, self.frames * self.frame, self.frames * self.components]
+
+
+def table_of(logits: Logits, batch: Batch, *, rows: int, layout: Layout, stop: bool) -> Tensor:
+    """Lay out logits and labels of this process's windows as one table of a fixed shape, for the others.
 
     Args:
-        logits: `(B,)` and `(B, T)` float32.
-        batch: their B videos.
+        logits: float32.
+        batch: their B windows.
         rows: R, at least B; what is missing counts nowhere.
-        frames: T.
+        layout: of the columns.
         stop: put into each row.
 
     Returns:
-        `(R, 3 + 2 T)` float32: whether to stop, the video's label and logit, the frames' labels and logits.
+        `(R, C)` float32.
     """
     count = len(batch.keys)
-    facts = torch.full((rows, 2 + frames), NOWHERE)
-    facts[:, 0] = float(stop)
-    facts[:count, 1] = batch.video_label.float()
-    facts[:count, 2:][valid(batch.lengths, frames=frames)] = batch.frame_label.float()
-    facts = facts.to(logits.video.device, non_blocking=True)
-    known = torch.cat([logits.video[:, None], logits.frame], dim=1).float()  # (B, 1 + T)
-    known = nn.functional.pad(known, (0, 0, 0, rows - count))
-    return torch.cat([facts[:, :2], known[:, :1], facts[:, 2:], known[:, 1:]], dim=1)
+    facts = torch.full((rows, 3 + layout.frames), NOWHERE)
+    facts[:, 0], facts[:, 1] = float(stop), 0.0
+    facts[:count, 2] = batch.video_label.float()
+    facts[:count, 3:][valid(batch.lengths, frames=layout.frames)] = batch.frame_label.float()
+    given = [one for one in (logits.video, logits.frame, logits.components) if one is not None]
+    facts = facts.to(given[0].device, non_blocking=True)
+    weight = torch.ones_like(facts[:count, 1]) if logits.weight is None else logits.weight
+    known = [nn.functional.pad(one.float().reshape(count, -1), (0, 0, 0, rows - count)) for one in given]
+    head = torch.stack([facts[:, 0], nn.functional.pad(weight, (0, rows - count)), facts[:, 2]], dim=1)
+    split = int(layout.video)
+    return torch.cat([head, *known[:split], facts[:, 3:], *known[split:]], dim=1)
 
 
-def terms_of(table: Tensor, *, frames: int, settings: LossParams) -> dict[str, Tensor]:
-    """Compute the loss of a table of all processes (`table_of`) and what to tell of it, scalars by name."""
-    stop, video_label, video_logit = table[:, 0], table[:, 1], table[:, 2]
-    frame_label, frame_logit = table[:, 3 : 3 + frames].flatten(), table[:, 3 + frames :].flatten()
-    video, frame = (
-        level_loss(logit, label, valid=label != NOWHERE, settings=settings)
-        for logit, label in ((video_logit, video_label), (frame_logit, frame_label))
-    )
-    levels = {"video": video, "frame": frame}
+def terms_of(table: Tensor, *, layout: Layout, kind: LossKind, settings: LossParams) -> dict[str, Tensor]:
+    """Compute the loss of a table of all processes (`table_of`) and what to tell of it, scalars by name.
+
+    Of a method with one level the loss is that level's; of one with both they are weighed by beta (Eq. 5).
+    """
+    head, video_logit, frame_label, frame_logit, components = table.split_with_sizes(layout.widths, dim=1)
+    levels: dict[str, LevelLoss] = {}
+    common: dict[str, Any] = {"kind": kind, "settings": settings}
+    if layout.video:
+        label = head[:, 2]
+        levels["video"] = level_loss(video_logit.squeeze(1), label, valid=label != NOWHERE, **common)
+    if layout.frame:
+        label = frame_label.flatten()
+        weight = head[:, 1:2].expand_as(frame_label).flatten()
+        parts = components.reshape(len(label), -1) if layout.components else None
+        counted: dict[str, Any] = {"valid": label != NOWHERE, "weight": weight, "components": parts}
+        levels["frame"] = level_loss(frame_logit.flatten(), label, **counted, **common)
+    pairs = torch.stack([level.pairs for level in levels.values()])
     return {
-        "loss": dual_loss(video, frame, beta=settings.beta),
+        "loss": dual_loss(levels, beta=settings.beta),
         **{f"{name}_{part}_loss": term for name, level in levels.items() for part, term in level.terms.items()},
         **{f"{name}_pairs": level.pairs for name, level in levels.items()},
-        "without_pairs": (video.pairs * frame.pairs == 0).float(),
-        "stop": stop.max(),
+        "without_pairs": (pairs.min() == 0).float(),
+        "stop": head[:, 0].max(),
     }
 
 
-def level_loss(logit: Tensor, label: Tensor, *, valid: Tensor, settings: LossParams) -> LevelLoss:
-    """Return the loss of one level, of the kind that the settings name.
+def level_loss(
+    logit: Tensor,
+    label: Tensor,
+    *,
+    valid: Tensor,
+    kind: LossKind,
+    settings: LossParams,
+    weight: Tensor | None = None,
+    components: Tensor | None = None,
+) -> LevelLoss:
+    """Return the loss of one level.
 
     Args:
         logit: `(N,)` floats.
         label: `(N,)` floats, 1 = FAKE.
         valid: `(N,)` bool, False where an element counts nowhere.
+        kind: of the loss.
         settings: the section `loss`.
+        weight: `(N,)` floats, of `cumulative`.
+        components: `(N, K)` floats, of `component_bce`.
     """
     counted: dict[str, Any] = {"valid": valid}
-    match settings.name:
+    match kind:
         case "joint":
             return joint_loss(logit, label, alpha=settings.alpha, gamma=settings.gamma, p=settings.p, **counted)
         case "focal":
             return focal_loss(logit, label, alpha=settings.focal_alpha, exponent=settings.focal_exponent, **counted)
-        case "bce":
+        case "squared_error":
+            return squared_error_loss(logit, label, **counted)
+        case "component_bce" if components is not None:
+            return component_bce_loss(components, label, **counted)
+        case "cumulative":
+            return bce_loss(logit, label, weight=weight, **counted)
+        case _:
             return bce_loss(logit, label, **counted)

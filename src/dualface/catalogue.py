@@ -1,0 +1,84 @@
+"""The methods as `dualface methods` tells of them: facts, and figures of the networks as they are made."""
+
+import textwrap
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dualface.errors import DualfaceError
+from dualface.methods import METHODS, Method, spec
+from dualface.models.make import make
+
+HEADER = ("method", "level", "input px", "parameters", "GFLOP a frame", "at 64 px", "licence", "reference")
+WIDTH = 100
+SMALL = 64  # px, the paper's
+
+
+def table() -> str:
+    """Lay out all methods, a line each."""
+    rows = [HEADER, *(_row(method) for method in METHODS.values())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    told = (
+        "Input, parameters and cost are those of the authors' size; a GFLOP is 10^9 multiplications and additions of "
+        "one forward pass, of the dual family with ResNet-50. The licence is that of the authors' code, of which "
+        "nothing is here. `dualface methods METHOD` tells more."
+    )
+    return "\n".join([*lines, "", *textwrap.wrap(told, WIDTH)]) + "\n"
+
+
+def page(name: str) -> str:
+    """Tell all of one method. Raises DualfaceError for one that there is not."""
+    if name not in METHODS:
+        raise DualfaceError(f"method {name!r} is unknown; known: {', '.join(METHODS)}")
+    method = METHODS[name]
+    parameters, flops = figures(method, method.input_size)
+    facts = {
+        "level": _levels(method),
+        "faces": f"{method.sizes_told()}; its authors: {method.input_size} px",
+        "parameters": f"{parameters:,}",
+        "cost": f"{flops / 1e9:.2f} GFLOP a frame",
+        "own loss": LOSSES[method.own_loss],
+        "reference": method.reference,
+        "code": f"{method.code}, licence: {method.licence}",
+        "not done": method.differs or "-",
+    }
+    lines = [f"{label:<12}{text}" for label, text in facts.items()]
+    values = {"train.method": name, "faces.input_size": method.input_size, **method.settings}
+    command = " ".join(
+        f"-S {key}={value:g}" if isinstance(value, float) else f"-S {key}={value}" for key, value in values.items()
+    )
+    lines += ["", "as its authors:", *textwrap.wrap(f"dvc exp run {command}", WIDTH, break_on_hyphens=False)]
+    return "\n".join([name, *(f"  {line}".rstrip() for line in lines)]) + "\n"
+
+
+LOSSES = {
+    "joint": "alpha * BCE + (1 - alpha) * AUC, on both levels",
+    "bce": "cross-entropy",
+    "squared_error": "squared error of the probability",
+    "component_bce": "cross-entropy of each of the four components of its class capsules, summed",
+    "cumulative": "cross-entropy of faces mixed by a uniform and a reversed sampler; its weight moves to the latter",
+}
+
+
+def figures(method: Method, input_size: int) -> tuple[int, int]:
+    """Count the parameters of a method's network, and the floating-point operations of a frame's forward pass."""
+    chosen = spec(method.name, backbone="resnet50", temporal="gru", levels="both", input_size=input_size)
+    network = make(chosen).eval()
+    faces = torch.zeros((1, input_size, input_size, 3), dtype=torch.uint8)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(faces, torch.tensor([1]), frames=1)
+    return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops()
+
+
+def _row(method: Method) -> tuple[str, ...]:
+    parameters, flops = figures(method, method.input_size)
+    small = f"{figures(method, SMALL)[1] / 1e9:.2f}" if method.takes(SMALL) else "-"
+    reference = method.reference.split(",")[0] + method.reference[method.reference.rindex(",") :]
+    facts = (f"{parameters:,}", f"{flops / 1e9:.2f}", small, method.licence.split(";")[0], reference)
+    return (method.name, _levels(method), str(method.input_size), *facts)
+
+
+def _levels(method: Method) -> str:
+    return " + ".join(method.levels)
