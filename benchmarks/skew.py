@@ -152,21 +152,24 @@ def trained(tracks: Tracks, cell: Cell, *, backbone: dict[str, Tensor] | None) -
     source = batches(chosen(tracks, fakes=cell.fakes, seed=cell.seed), cell)
     for _ in range(cell.steps):
         optimizer.zero_grad()
-        dual_loss(*levels(model, next(source), settings), beta=0.5).backward()  # type: ignore[no-untyped-call]
+        dual_loss(levels(model, next(source), settings), beta=0.5).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return model
 
 
-def levels(model: nn.Module, batch: Batch, settings: LossParams) -> tuple[LevelLoss, LevelLoss]:
+def levels(model: nn.Module, batch: Batch, settings: LossParams) -> dict[str, LevelLoss]:
     with DEVICE.autocast():
         logits = model(batch.faces, batch.lengths, frames=FRAMES)
     mask = torch.arange(FRAMES) < batch.lengths[:, None]
     frame, label = logits.frame[mask], batch.frame_label.float()
     video_label = batch.video_label.float()
     every = torch.ones_like(video_label, dtype=torch.bool)
-    video = level_loss(logits.video, video_label, valid=every, settings=settings)
-    return video, level_loss(frame, label, valid=torch.ones_like(label, dtype=torch.bool), settings=settings)
+    common: dict[str, Any] = {"kind": settings.name, "settings": settings}
+    return {
+        "video": level_loss(logits.video, video_label, valid=every, **common),
+        "frame": level_loss(frame, label, valid=torch.ones_like(label, dtype=torch.bool), **common),
+    }
 
 
 def tested(model: DualNet, tracks: Tracks) -> tuple[float, float]:

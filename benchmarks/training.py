@@ -42,7 +42,8 @@ LOSS = LossParams(name="joint", gamma=0.15, p=2.0, alpha=0.5, beta=0.5, focal_al
 def settings(frames: int, **changes: object) -> TrainParams:
     """The method's settings, ResNet-50."""
     values = {
-        **{"seed": 0, "backbone": "resnet50", "weights": "none", "init": "paper", "fake_share": 0.0},
+        **{"seed": 0, "method": "dual", "backbone": "resnet50", "temporal": "gru", "levels": "both"},
+        **{"weights": "none", "init": "paper", "fake_share": 0.0, "frame_batch": 3000},
         **{"frames": frames, "stride": 1, "overlap": 0.0, "epochs": 1, "batch_size": VIDEOS, "micro_batch": None},
         **{"order": "random", "shuffle_videos": 1, "learning_rate": 1e-4, "schedule": "constant", "flip": False},
     }
@@ -60,7 +61,7 @@ def batch_of(frames: int, *, share: float = 1.0, seed: int = 0) -> Batch:
 
 def stepped(train: TrainParams, *, device: Device) -> Step:
     """This project's engine."""
-    model = network(train, device=device).train()
+    model = network(train.spec(SIDE), train=train, device=device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=train.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     return Step(model, optimizer, schedule, LOSS, train, device, ALONE)
@@ -79,13 +80,14 @@ def loop(frames: int, batch: Batch) -> Callable[[], object]:
 
     def step() -> None:
         optimizer.zero_grad()
-        pixels = faces.permute(0, 1, 4, 2, 3).float().contiguous() / 255
-        features = [model.backbone((pixels[:, at] - model.mean) / model.std) for at in range(frames)]
+        features = [model.backbone(model.normalise(faces[:, at]).contiguous()) for at in range(frames)]
         logits = model.heads(torch.stack(features, dim=1))
+        assert logits.video is not None  # noqa: S101  (both levels, as made)
+        assert logits.frame is not None  # noqa: S101
         weights: dict[str, Any] = {"alpha": LOSS.alpha, "gamma": LOSS.gamma, "p": LOSS.p}
         video = joint_loss(logits.video, batch.video_label, **weights)
         frame = joint_loss(logits.frame.flatten(), batch.video_label.repeat_interleave(frames), **weights)
-        dual_loss(video, frame, beta=LOSS.beta).backward()  # type: ignore[no-untyped-call]
+        dual_loss({"video": video, "frame": frame}, beta=LOSS.beta).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
