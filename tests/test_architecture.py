@@ -50,6 +50,8 @@ NO_DEPENDENCY = {
     ),
     *(f"src/dualface/train/{name}.py" for name in ("memory", "snapshot")),
 }
+# What other commands of `dualface` load when they are asked for: `scan`, which lists the demo set, runs none of it.
+OTHER_COMMANDS = {f"src/dualface/{name}.py" for name in ("catalogue", "official/convert", "report/table")}
 STAGES = ["ingest", "faces", "subset", "train", "score", "report"]
 
 
@@ -136,9 +138,9 @@ def declared(stage: dict) -> set[str]:
     return {dep for dep in stage["deps"] if dep.startswith(("src/", "stages/"))}
 
 
-def needed(script: Path) -> set[str]:
-    reached = closure(script, past=NO_DEPENDENCY)
-    files = {path.relative_to(ROOT).as_posix() for path in reached} - NO_DEPENDENCY
+def needed(script: Path, *, but: set[str] = frozenset()) -> set[str]:
+    reached = closure(script, past=NO_DEPENDENCY | but)
+    files = {path.relative_to(ROOT).as_posix() for path in reached} - NO_DEPENDENCY - but
     # Data files of a package that its modules load.
     data = {
         other.relative_to(ROOT).as_posix()
@@ -158,7 +160,7 @@ def test_dvc_knows_all_the_code_of_a_stage_and_no_other(stage):
 def test_dvc_knows_all_the_code_of_the_demo():
     demo = yaml.safe_load((ROOT / "data" / "demo" / "dvc.yaml").read_text())["stages"]
     assert declared(demo["render"]) == needed(ROOT / "stages" / "demo.py")
-    assert declared(demo["scan"]) == needed(PACKAGE / "cli.py")
+    assert declared(demo["scan"]) == needed(PACKAGE / "cli.py", but=OTHER_COMMANDS)
 
 
 def test_each_path_of_a_command_is_a_dep_or_an_out():
