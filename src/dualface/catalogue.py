@@ -3,6 +3,7 @@
 import textwrap
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualface.errors import DualfaceError
@@ -34,9 +35,12 @@ def page(name: str) -> str:
         raise DualfaceError(f"method {name!r} is unknown; known: {', '.join(METHODS)}")
     method = METHODS[name]
     parameters, flops = figures(method, method.input_size)
+    normalise = _network(method, method.input_size).get_submodule("normalise")
     facts = {
         "level": _levels(method),
         "faces": f"{method.sizes_told()}; its authors: {method.input_size} px",
+        "pixels": str(normalise.pixels),
+        "gives": HEADS[name],
         "parameters": f"{parameters:,}",
         "cost": f"{flops / 1e9:.2f} GFLOP a frame",
         "own loss": LOSSES[method.own_loss],
@@ -46,13 +50,31 @@ def page(name: str) -> str:
     }
     lines = [f"{label:<12}{text}" for label, text in facts.items()]
     values = {"train.method": name, "faces.input_size": method.input_size, **method.settings}
-    command = " ".join(
-        f"-S {key}={value:g}" if isinstance(value, float) else f"-S {key}={value}" for key, value in values.items()
-    )
-    lines += ["", "as its authors:", *textwrap.wrap(f"dvc exp run {command}", WIDTH, break_on_hyphens=False)]
+    lines += ["", "as its authors:", *_command(values)]
     return "\n".join([name, *(f"  {line}".rstrip() for line in lines)]) + "\n"
 
 
+def _command(values: dict[str, float | str]) -> list[str]:
+    """Write a command that sets parameters, in lines that a shell takes as one."""
+    options = [
+        f"-S {key}={value:g}" if isinstance(value, float) else f"-S {key}={value}" for key, value in values.items()
+    ]
+    rows = [" ".join(options[at : at + 4]) for at in range(0, len(options), 4)]
+    return ("dvc exp run " + " \\\n    ".join(rows)).split("\n")
+
+
+# What the authors' networks give; here it is a logit of FAKE.
+HEADS = {
+    "dual": "a logit of a video, and one of each frame (authors: of REAL)",
+    "cnn_gru": "a logit of a video",
+    "cnn_lstm": "a logit of a video",
+    "meso4": "a logit (authors: of REAL)",
+    "mesoinception4": "a logit (authors: of REAL)",
+    "xception": "the difference of two logits (authors: 1 = FAKE)",
+    "capsule": "four differences of the class capsules' components (authors: 1 = FAKE)",
+    "dsp_fwa": "the difference of two logits (authors: 0 = FAKE)",
+    "bbn": "the difference of two logits",
+}
 LOSSES = {
     "joint": "alpha * BCE + (1 - alpha) * AUC, on both levels",
     "bce": "cross-entropy",
@@ -64,12 +86,15 @@ LOSSES = {
 
 def figures(method: Method, input_size: int) -> tuple[int, int]:
     """Count the parameters of a method's network, and the floating-point operations of a frame's forward pass."""
-    chosen = spec(method.name, backbone="resnet50", temporal="gru", levels="both", input_size=input_size)
-    network = make(chosen).eval()
+    network = _network(method, input_size)
     faces = torch.zeros((1, input_size, input_size, 3), dtype=torch.uint8)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(faces, torch.tensor([1]), frames=1)
     return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops()
+
+
+def _network(method: Method, input_size: int) -> nn.Module:
+    return make(spec(method.name, backbone="resnet50", temporal="gru", levels="both", input_size=input_size)).eval()
 
 
 def _row(method: Method) -> tuple[str, ...]:

@@ -170,6 +170,26 @@ def test_one_noise_for_the_batch_and_dropped_predictions_without_compensation(ne
     assert float(noise.std()) == pytest.approx(1, abs=0.1)
 
 
+def test_the_noise_is_a_hundredth_and_what_is_kept_keeps_its_size(monkeypatch):
+    torch.manual_seed(0)
+    network, pixels = Capsule(), random_pixels(4)
+    noise, kept = network.draw(4)
+    monkeypatch.setattr(network, "draw", lambda _: (noise, kept))
+    maps = network.trunk(pixels)
+    primary = squash(torch.stack([capsule(maps) for capsule in network.capsules], dim=-1))
+    wanted = route(primary, network.route_weights + 0.01 * noise, kept=kept)
+    torch.testing.assert_close(network.classes(pixels), wanted)
+    assert not torch.allclose(wanted, route(primary, network.route_weights), rtol=1e-3, atol=0)
+
+
+def test_without_any_prediction_nothing_is_agreed_and_half_of_each_counts_half():
+    generator = torch.Generator().manual_seed(0)
+    primary, weights = torch.randn(1, 8, 10, generator=generator), torch.randn(2, 10, 4, 8, generator=generator)
+    kept = torch.ones(1, 2, 10, 4)
+    assert not route(primary, weights, kept=0 * kept).any()
+    assert torch.equal(route(primary, weights, kept=0.5 * kept), route(primary, 0.5 * weights))
+
+
 def test_gradients_reach_every_parameter_of_a_network_from_a_random_start():
     torch.manual_seed(0)
     network = Capsule()

@@ -104,6 +104,12 @@ def test_the_imagenet_file_gives_all_but_the_head(network):
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
 
 
+@pytest.mark.parametrize("head", ["model.last_linear", "model.last_linear.1", "last_linear", "fc"])
+def test_a_head_of_two_classes_is_taken_whatever_its_name(head):
+    state = from_official({f"{head}.weight": torch.zeros(2, 2048), f"{head}.bias": torch.zeros(2)})
+    assert list(state) == ["xception.fc.weight", "xception.fc.bias"]
+
+
 def test_unknown_names_stay_for_the_check_and_missing_ones_raise_nothing():
     assert list(from_official({"model.strange.weight": torch.zeros(1)})) == ["xception.strange.weight"]
     assert from_official({}) == {}

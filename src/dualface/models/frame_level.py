@@ -26,6 +26,12 @@ class Pixels:
     std: tuple[float, float, float]
     bgr: bool = False
 
+    def __str__(self) -> str:
+        """Tell it in words: `RGB / 255, less 0.5 0.5 0.5, over 0.5 0.5 0.5`."""
+        scaled = f"{'BGR' if self.bgr else 'RGB'} / {self.divisor:g}"
+        numbers = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return "{}, less {}, over {}".format(scaled, *numbers)
+
 
 UNIT = Pixels(255, (0, 0, 0), (1, 1, 1))
 HALF = Pixels(255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -42,15 +48,15 @@ class Normalise(nn.Module):
 
     def __init__(self, pixels: Pixels) -> None:
         super().__init__()
-        self._divisor, self._bgr = pixels.divisor, pixels.bgr
+        self.pixels = pixels
         self.register_buffer("mean", torch.tensor(pixels.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(pixels.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Turn `(F, S, S, 3)` uint8 RGB into `(F, 3, S, S)` float32, channels last in memory."""
-        if self._bgr:
+        if self.pixels.bgr:
             faces = faces.flip(-1)
-        normalised: Tensor = (faces.permute(0, 3, 1, 2).to(torch.float32) / self._divisor - self.mean) / self.std
+        normalised: Tensor = (faces.permute(0, 3, 1, 2).to(torch.float32) / self.pixels.divisor - self.mean) / self.std
         return normalised
 
 

@@ -17,9 +17,11 @@ from dualface.models import weights
 from dualface.models.make import make
 from dualface.models.weights import FAMILY
 from dualface.official import keras, pickles
+from dualface.official.words import shown
 
 # ruff: noqa: PLC0415  (imports within functions: a method's own libraries are nobody else's)
 
+LONGEST_NAME = 200  # characters of a tensor's name; official ones have up to 60
 PRUNED = "num_batches_tracked"  # of older files it is missing, and no result depends on it
 MESO_PX = {64 * count * count // 4: 32 * count for count in range(1, 33)}  # inputs of the dense layer, by the side
 
@@ -112,10 +114,15 @@ def read(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(keras.MAGIC):
-        return keras.read(path)
-    if start[8:9] == b"{":
-        return weights.read(path, setting="weights")[0]
-    return pickles.read(path)
+        official = keras.read(path)
+    elif start[8:9] == b"{":
+        official = weights.read(path, setting="weights")[0]
+    else:
+        official = pickles.read(path)
+    for name in official:  # they get into messages, and into our own readers of names
+        if len(name) > LONGEST_NAME or not name.isascii() or not name.isprintable():
+            raise CheckpointError(f"{path}: {shown(name)} is not the name of a tensor")
+    return official
 
 
 def _fitted(method: str, official: dict[str, Tensor], *, where: Path) -> tuple[dict[str, Tensor], Spec]:

@@ -130,7 +130,7 @@ def precision_recall(curves: dict[str, Curve], figures: dict[str, Any]) -> Figur
 def scores(samples: dict[str, Sample], thresholds: dict[str, float], names: dict[str, str]) -> Figure:
     """Draw each level's scores by class, each class as shares of its own number, with the stored threshold."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.4 if len(samples) > 1 else 4.2, 2.9), layout="constrained")
+        figure = Figure(figsize=(8.4, 2.9), layout="constrained")
         for level, axes in zip(samples, figure.subplots(1, len(samples), squeeze=False)[0], strict=True):
             sample = samples[level]
             fewer = np.bincount(sample.label).min()
