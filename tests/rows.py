@@ -57,3 +57,8 @@ def run_stage(name: str, *arguments: str, cwd: Path, params: dict[str, Any], dat
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "DUALFACE_DATA": data}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
+
+
+def files_below(folder: Path, suffix: str) -> list[Path]:
+    """List files by the end of their names, while others make and remove folders (Path.rglob fails at those)."""
+    return [Path(at) / name for at, _, names in os.walk(folder) for name in names if name.endswith(suffix)]

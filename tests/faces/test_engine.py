@@ -17,7 +17,7 @@ from dualface.ledger import Attempt
 from dualface.manifest import Video
 from dualface.params import FacesParams
 from dualface.shards import sample
-from rows import plain_params
+from rows import files_below, plain_params
 
 ENGINE = partial(local.attempts, workers=2)
 
@@ -195,7 +195,7 @@ def test_ctrl_c_ends_at_once_says_how_to_go_on_and_leaves_no_process(tmp_path, f
 
 def wait_for(folder, name):
     deadline = time.monotonic() + 60
-    while not (found := [path for path in folder.rglob(name) if path.read_text()]):
+    while not (found := [path for path in files_below(folder, name) if path.read_text()]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return int(found[0].read_text())

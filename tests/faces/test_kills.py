@@ -13,7 +13,7 @@ import yaml
 from conftest import ROOT
 from dualface import manifest, scan
 from dualface.demo import DemoPlan, render
-from rows import plain_params
+from rows import files_below, plain_params
 
 PLAN = DemoPlan(
     seed=3, identities=4, test_identities=2, videos_per_identity=1, fakes_per_video=1, youtube_real=2,
@@ -47,7 +47,7 @@ def products(house, name):
 
 def kill_soon(child, house, *, pieces, rng):
     """Kill the stage at some moment after so many videos are done."""
-    while len(list(house.rglob("*.piece"))) < pieces and child.poll() is None:
+    while len(files_below(house, ".piece")) < pieces and child.poll() is None:
         time.sleep(0.005)
     time.sleep(rng.random() * 0.1)
     child.send_signal(signal.SIGKILL)
