@@ -113,6 +113,7 @@ def test_a_head_that_the_file_lacks_starts_anew(tmp_path):
     ("told", "words"),
     [
         ({"method": "xception"}, "weights of xception, and train.method is meso4"),
+        ({"method": "\x1b[2J"}, r"weights of \\x1b\[2J, and train.method is meso4"),
         ({}, "does not fit meso4: of 32 tensors .* unknown.*; first: "),
     ],
 )

@@ -113,8 +113,15 @@ def test_what_is_not_there_and_what_is_not_known_is_told(tmp_path):
         convert.convert("magic", tmp_path)
     with pytest.raises(CheckpointError, match="no such file"):
         convert.convert("bbn", tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(CheckpointError, match="a folder; give the file of weights in it"):
         convert.convert("bbn", tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(meso):
+    with h5py.File(meso[1], "r+") as file:
+        file["dense_1/dense_1/bias:0"][0] = float("nan")
+    with pytest.raises(CheckpointError, match="1 with NaN or infinite numbers; first: network.dense.0.bias"):
+        convert.convert("meso4", meso[1])
 
 
 def test_links_out_of_a_keras_file_are_not_followed(tmp_path):

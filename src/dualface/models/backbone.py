@@ -7,7 +7,7 @@ import torchvision
 from torch import nn
 
 from dualface.errors import CheckpointError
-from dualface.models.weights import read
+from dualface.models.weights import differences, read
 
 FEATURES = {"cnn4": 96, "resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048}
 PREFIX = "backbone."  # of the backbone's tensors in a detector
@@ -69,12 +69,7 @@ def _load(network: nn.Module, path: Path) -> None:
         state = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("fc.")}
-    wrong = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
-    unknown = [name for name in state if name not in wanted]
-    if wrong or unknown:
-        raise CheckpointError(
-            f"train.weights: {path}: does not fit this backbone: {len(wrong)} of {len(wanted)} tensors missing or of "
-            f"another shape, {len(unknown)} unknown; first: {(wrong + unknown)[0]}"
-        )
+    if problem := differences(wanted, state):
+        raise CheckpointError(f"train.weights: {path}: does not fit this backbone: {problem}")
     with torch.no_grad():
         network.load_state_dict(state, strict=False)

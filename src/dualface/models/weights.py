@@ -6,7 +6,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from dualface.errors import CheckpointError
+from dualface.errors import CheckpointError, shown
 from dualface.methods import Spec
 
 FAMILY = ("dual", "cnn_gru", "cnn_lstm")  # one network and its corners
@@ -37,6 +37,8 @@ def read(path: Path, *, setting: str) -> tuple[dict[str, Tensor], str | None]:
     Raises:
         CheckpointError: there is none, or it is something else.
     """
+    if path.is_dir():
+        raise CheckpointError(f"{setting}: {path}: a folder; give the file of weights in it")
     if not path.is_file():
         raise CheckpointError(f"{setting}: {path}: no such file")
     try:
@@ -44,7 +46,7 @@ def read(path: Path, *, setting: str) -> tuple[dict[str, Tensor], str | None]:
             method = (file.metadata() or {}).get("method")
             return {name: file.get_tensor(name) for name in file.keys()}, method  # noqa: SIM118  (no mapping)
     except SafetensorError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = shown(error, length=200)
         raise CheckpointError(
             f"{setting}: {path}: not a safetensors file ({reason}); `dualface import-weights` makes one of others"
         ) from None
@@ -66,7 +68,7 @@ def load(detector: nn.Module, path: Path, *, spec: Spec) -> set[str]:
     """
     state, method = read(path, setting="train.init")
     if method is not None and method != spec.method and not {method, spec.method} <= set(FAMILY):
-        raise CheckpointError(f"train.init: {path}: weights of {method}, and train.method is {spec.method}")
+        raise CheckpointError(f"train.init: {path}: weights of {shown(method)}, and train.method is {spec.method}")
     if problem := misfit(detector, state, spec=spec):
         raise CheckpointError(f"train.init: {path}: does not fit {spec.method}: {problem}")
     with torch.no_grad():
@@ -76,15 +78,40 @@ def load(detector: nn.Module, path: Path, *, spec: Spec) -> set[str]:
 
 def misfit(detector: nn.Module, state: dict[str, Tensor], *, spec: Spec) -> str | None:
     """Say in one line why tensors do not fit a network; None where they do."""
-    wanted = detector.state_dict()
-    counted = tuple(name for name in wanted if name.endswith("num_batches_tracked"))  # older files do without
-    missing = [n for n in wanted if n not in state and not n.startswith(FREE[spec.method]) and n not in counted]
-    other = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
-    unknown = [name for name in state if name not in wanted]
-    if not (missing or other or unknown) and state:
-        return None
-    told = [f"{len(names)} {what}" for names, what in ((missing, "missing"), (unknown, "unknown")) if names]
-    told += [f"{len(other)} of another shape"] if other else []
-    first = (other + missing + unknown or ["none"])[0]
-    shapes = f", {tuple(state[first].shape)} instead of {tuple(wanted[first].shape)}" if first in other else ""
-    return f"of {len(wanted)} tensors {', '.join(told)}; first: {first}{shapes}"
+    return differences(detector.state_dict(), state, free=FREE[spec.method])
+
+
+def differences(wanted: dict[str, Tensor], state: dict[str, Tensor], *, free: tuple[str, ...] = ()) -> str | None:
+    """Say in one line in what tensors differ from those that a network wants; None where they can be its own.
+
+    Args:
+        wanted: the network's tensors by name.
+        state: those that it is given.
+        free: beginnings of names; those that share one may be missing, all or none of them.
+    """
+    started = tuple(prefix for prefix in free if any(name.startswith(prefix) for name in state))
+    may_lack = tuple(prefix for prefix in free if prefix not in started)
+    counted = "num_batches_tracked"  # older files do without
+    shared = [name for name in wanted if name in state]
+    found = {
+        "of another shape": [name for name in shared if state[name].shape != wanted[name].shape],
+        "missing": [n for n in wanted if n not in state and not n.startswith(may_lack) and not n.endswith(counted)],
+        "unknown": [name for name in state if name not in wanted],
+        "of another type": [name for name in shared if not _same_kind(state[name].dtype, wanted[name].dtype)],
+    }
+    if not any(found.values()):
+        found["with NaN or infinite numbers"] = [name for name in shared if not bool(state[name].isfinite().all())]
+    told = ", ".join(f"{len(names)} {what}" for what, names in found.items() if names)
+    if not told:
+        return None if state else "it holds no tensors"
+    first = next(name for names in found.values() for name in names)
+    shapes = (
+        f", {tuple(state[first].shape)} instead of {tuple(wanted[first].shape)}" if found["of another shape"] else ""
+    )
+    return f"of {len(wanted)} tensors {told}; first: {shown(first)}{shapes}"
+
+
+def _same_kind(given: torch.dtype, wanted: torch.dtype) -> bool:
+    """Tell whether numbers of one type can become those of the other without losing what they mean."""
+    floats, counts = (torch.float16, torch.bfloat16, torch.float32, torch.float64), (torch.int32, torch.int64)
+    return given in (floats if wanted.is_floating_point else counts)

@@ -11,13 +11,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dualface import methods, tables
-from dualface.errors import CheckpointError
+from dualface.errors import CheckpointError, shown
 from dualface.methods import METHODS, Spec
 from dualface.models import weights
 from dualface.models.make import make
 from dualface.models.weights import FAMILY
 from dualface.official import keras, pickles
-from dualface.official.words import shown
 
 # ruff: noqa: PLC0415  (imports within functions: a method's own libraries are nobody else's)
 
@@ -109,6 +108,8 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: it is missing, damaged, or holds something else.
     """
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; give the file of weights in it")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     with path.open("rb") as file:

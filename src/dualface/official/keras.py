@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualface.errors import CheckpointError
-from dualface.official.words import shown
+from dualface.errors import CheckpointError, shown
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 LARGEST_FILE = 2**30  # bytes; MesoNet's have 0.2 MB

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dualface.errors import CheckpointError
+from dualface.errors import CheckpointError, shown
 from dualface.official.machine import Machine
 from dualface.official.records import Module, Storage, View
-from dualface.official.words import shown
 
 LARGEST_FILE = 2 * 2**30  # bytes; the largest official one has about a quarter of that
 MOST_BYTES = 2**30  # of all tensors of the network

@@ -6,8 +6,7 @@ from typing import Any, TypeGuard
 
 import torch
 
-from dualface.errors import CheckpointError
-from dualface.official.words import shown
+from dualface.errors import CheckpointError, shown
 
 MOST_AXES = 8
 
