@@ -54,6 +54,9 @@ def main() -> None:
                 )
             if group.first:
                 _write(args, result, settings=settings, fingerprint=fingerprint)
+        if group.first:
+            for left in snapshot.left_alone(entry.work_folder()):
+                sys.stderr.write(f"note: {left}, which did not end; delete it if you do not mean to go on with it\n")
 
 
 def _feed(args: Namespace, settings: Params, *, machine: device.Device, group: Processes) -> tuple[Feed, str]:

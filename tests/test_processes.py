@@ -1,8 +1,10 @@
 """Two processes on one machine, by gloo: what they compute together is what one computes alone."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from dualface import processes
 from dualface.processes import ALONE
 from dualface.train.fit import network
 from dualface.train.step import Step
+from test_entry import is_running, wait_until
 from world import CPU, World, feed_of, loss_params, train_params
 
 GRADIENTS = """
@@ -89,18 +92,66 @@ def test_one_process_or_one_of_many_launches_nothing(monkeypatch):
     def never(*_args):
         raise AssertionError
 
-    monkeypatch.setattr(os, "execv", never)
+    monkeypatch.setattr(processes, "torchrun", never)
     processes.launch(1)
     monkeypatch.setenv("RANK", "0")
     processes.launch(4)
 
 
-def test_several_processes_become_torchrun_of_the_same_command(monkeypatch):
-    seen = []
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.setattr(os, "execv", lambda program, arguments: seen.append((program, arguments)))
-    monkeypatch.setattr(sys, "argv", ["stages/train.py", "--model", "m"])
+LAUNCHED = """
+import os, sys, time
+from dualface import entry, processes
+from dualface.errors import DualfaceError, Stopped
+def main():
     processes.launch(2)
-    ((program, arguments),) = seen
-    assert program == arguments[0] == sys.executable
-    assert arguments[-5:] == ["--nproc-per-node", "2", "stages/train.py", "--model", "m"]
+    rank = os.environ["RANK"]
+    with entry.stop_asked() as stop:
+        open(f"pid{rank}", "w").write(str(os.getpid()))
+        if sys.argv[1] == "fail" and rank == "1":
+            raise DualfaceError("a mistake")
+        while sys.argv[1] == "work" and not stop():
+            time.sleep(0.05)
+        if stop():
+            raise Stopped("all is saved")
+entry.run(main)
+"""
+
+
+@pytest.fixture
+def launched(tmp_path):
+    (tmp_path / "stage.py").write_text(LAUNCHED)
+    environment = {**os.environ, "DVC_STAGE": "train"}
+    environment.pop("RANK", None)
+    return {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+
+
+@pytest.mark.parametrize(("way", "code", "told"), [("end", 0, ""), ("fail", 1, "error: a mistake\n")])
+def test_several_processes_end_as_one_would(launched, way, code, told):
+    done = subprocess.run([sys.executable, "stage.py", way], **launched, check=False, timeout=120)
+    said = "".join(line for line in done.stdout.splitlines(keepends=True) if "elastic/" not in line)  # torch's own
+    assert (done.returncode, said) == (code, told)
+
+
+def pids(folder):
+    end = time.monotonic() + 60
+    while not all((path := folder / f"pid{rank}").exists() and path.read_text() for rank in (0, 1)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return [int((folder / f"pid{rank}").read_text()) for rank in (0, 1)]
+
+
+def test_a_signal_to_stop_reaches_all_of_them_and_one_speaks(launched, tmp_path):
+    with subprocess.Popen([sys.executable, "stage.py", "work"], **launched) as parent:
+        pids(tmp_path)
+        parent.send_signal(signal.SIGTERM)
+        said, _ = parent.communicate(timeout=60)
+    assert parent.returncode == 128 + signal.SIGTERM
+    assert said.count("stopped: all is saved") == 1
+
+
+def test_processes_end_with_the_dvc_that_runs_them(launched, tmp_path):
+    shell = f"{sys.executable} stage.py work; true"  # not the last command, or the shell would become it
+    with subprocess.Popen(["/bin/sh", "-c", shell], **launched) as dvc:
+        workers = pids(tmp_path)
+        dvc.kill()
+    wait_until(lambda: not any(is_running(worker) for worker in workers))

@@ -39,7 +39,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except Stopped as error:
-        sys.stderr.write(f"\nstopped: {error}\n")
+        _tell_once(f"\nstopped: {error}\n")
         sys.exit(128 + signal.SIGTERM)
     except DualfaceError as error:
         sys.exit(f"error: {error}")
@@ -60,6 +60,12 @@ def _leave_with_parent(parent: int) -> None:
     os._exit(1)
 
 
+def _tell_once(text: str) -> None:
+    """Write to the terminal, on each machine once: of processes that work together the first speaks for all."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stderr.write(text)
+
+
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], bool]]:
     """Give a question whether to stop: true from the first SIGTERM (a cluster's preemption) or Ctrl-C on.
@@ -71,7 +77,7 @@ def stop_asked() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, _frame: object) -> None:
         asked.append(number)
-        sys.stderr.write("\nstopping after this step\n")
+        _tell_once("\nstopping after this step\n")
         for one, handler in before.items():
             signal.signal(one, handler)
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import main as torchrun
 
 from dualface.errors import DualfaceError
 
@@ -74,15 +77,24 @@ ALONE = Processes(rank=0, world=1)
 
 
 def launch(count: int) -> None:
-    """Become `torchrun` of this very command where several processes are asked for; return where this is one of them.
+    """Run this very command in several processes, as `torchrun` does, and exit as they do; return in each of them.
+
+    It stays their parent, so that what watches over this process (`dualface.entry.run`) watches over them.
 
     Args:
-        count: processes on this machine.
+        count: processes on this machine; with 1 this one goes on alone.
     """
-    if count > 1 and "RANK" not in os.environ:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        sys.stderr.flush()
-        os.execv(sys.executable, [*torchrun, *sys.argv])  # noqa: S606  (this very program)
+    if count == 1 or "RANK" in os.environ:
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # else torchrun sets it, and warns of that; each sets its threads
+    try:
+        torchrun(["--standalone", "--nproc-per-node", str(count), *sys.argv])
+    except ChildFailedError as error:  # the process has said why
+        code = error.get_first_failure()[1].exitcode
+        sys.exit(code if code > 0 else 128 - code)
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
+    sys.exit(0)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from conftest import ROOT
+from dualface import workfolder
 from dualface.errors import CheckpointError, DualfaceError
 from dualface.train import snapshot
 from dualface.train.snapshot import Snapshots
@@ -107,3 +108,17 @@ def test_the_hash_covers_all_code_that_shapes_a_training_and_no_other():
 
 def test_all_libraries_of_the_hash_are_loaded():
     assert set(snapshot.LIBRARIES) <= set(sys.modules)
+
+
+def test_what_other_trainings_left_is_told_and_what_holds_nothing_is_removed(tmp_path):
+    for name in ("train-a", "train-b", "train-c"):
+        (tmp_path / name).mkdir()
+    Snapshots(tmp_path / "train-a").save({"w": torch.zeros(10**6)}, {})
+    Snapshots(tmp_path / "train-c").save({"w": torch.zeros(1)}, {})
+    with workfolder.locked(tmp_path / "train-c", doing="training in"):
+        (told,) = snapshot.left_alone(tmp_path)
+    assert told.startswith(str(tmp_path / "train-a"))
+    assert told.endswith("(4 MB)")
+    assert not (tmp_path / "train-b").exists()
+    assert (tmp_path / "train-c" / "snapshot.safetensors").exists()
+    assert snapshot.left_alone(tmp_path / "none") == []

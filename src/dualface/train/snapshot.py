@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dualface import tables, workfolder
-from dualface.errors import CheckpointError
+from dualface.errors import CheckpointError, DualfaceError
 from dualface.params import LossParams, TrainParams
 
 NETWORKS = (
@@ -129,6 +129,23 @@ def opened(root: Path, *, loss: LossParams, train: TrainParams, data_sha256: str
         snapshots = Snapshots(folder)
         yield snapshots
         tables.remove(folder)
+
+
+def left_alone(root: Path) -> list[str]:
+    """Tell in words of the trainings under `root` that did not end and that nobody works on; empty folders go."""
+    told = []
+    for folder in sorted(Path(os.path.realpath(root)).glob("train-*")):
+        path = folder / "snapshot.safetensors"
+        try:
+            with workfolder.locked(folder, doing="training in"):
+                if path.is_file():
+                    megabytes = path.stat().st_size / 1e6
+                    told.append(f"{folder} keeps a training with other parameters or data ({megabytes:,.0f} MB)")
+                else:
+                    tables.remove(folder)
+        except DualfaceError:
+            continue  # it is at work
+    return told
 
 
 def identity(loss: LossParams, train: TrainParams, data_sha256: str) -> str:
