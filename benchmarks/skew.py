@@ -36,6 +36,7 @@ from dualface.predict import score_videos
 from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack
 from dualface.shards.write import write
+from dualface.train.optimizer import optimizer_of
 from dualface.train.step import level_loss
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,7 @@ CELLS = Path(__file__).with_suffix(".csv")
 SETS = {"train": (100, 300), "test": (102, 150), "other": (103, 300)}  # seed, people
 FRAMES, STRIDE, VIDEOS = 8, 2, 16
 DEVICE = Device(torch.device("cpu"), torch.bfloat16)
+BASES = {"one change": ("paper's recipe", "joint"), "changed": ("ours", "joint")}  # what changes are compared with
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
@@ -60,8 +62,11 @@ class Cell:
     init: str = "paper"
     before: bool = False  # whether the backbone was trained on other people, at balance
     steps: int = 300
+    rate: float = 1.0  # learning rate of the backbone over the rest's
+    blend: float = 0.0  # share of the real windows that are made fakes by blending them with themselves
 
 
+OURS = Cell("changed", 30, "joint", 0, share=0.5, init="torch", before=True)
 Tracks = list[tuple[FaceTrack, int]]
 
 
@@ -71,21 +76,7 @@ def faces(folder: Path, name: str) -> Tracks:
     videos, shards = folder / name / "videos", folder / name / "shards"
     if not shards.exists():
         settings = params.load(ROOT / "params.yaml").faces
-        size: dict[str, Any] = {
-            "frames": 16,
-            "width": 320,
-            "height": 240,
-            "crf": 23,
-            "strength": (0.35, 1.0),
-            "partial_share": 0.35,
-        }
-        kinds: dict[str, Any] = {
-            "videos_per_identity": 1,
-            "fakes_per_video": 1,
-            "youtube_real": 0,
-            "test_identities": people // 2,
-        }
-        demo.render(videos, demo.DemoPlan(seed=seed, identities=people, **kinds, **size), workers=1)
+        demo.render(videos, plan(seed, people), workers=1)
         listed = scan.scan("celebdf", videos)
         place_of = {"videos": listed.videos, "settings": settings, "data_root": listed.root}
         with work.opened(folder / name / "work", **place_of) as place:  # type: ignore[arg-type]
@@ -128,7 +119,8 @@ def chosen(tracks: Tracks, *, fakes: int, seed: int) -> Tracks:
 def batches(tracks: Tracks, cell: Cell) -> Iterator[Batch]:
     is_fake = np.array([label == 1 for _, label in tracks])
     fewest = max(1, round(cell.share * VIDEOS))
-    sampling = Sampling(frames=FRAMES, stride=STRIDE, flip=True, batch_size=VIDEOS, fewest=fewest, seed=cell.seed)
+    ways: dict[str, Any] = {"frames": FRAMES, "stride": STRIDE, "batch_size": VIDEOS, "fewest": fewest}
+    sampling = Sampling(**ways, flip=True, seed=cell.seed, self_blend=cell.blend)
     rng, epoch = np.random.default_rng([cell.seed, 5]), 0
     while True:
         epoch += 1
@@ -147,8 +139,11 @@ def trained(tracks: Tracks, cell: Cell, *, backbone: dict[str, Tensor] | None) -
     if backbone is not None:
         model.backbone.load_state_dict(backbone)
     model = model.to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=cell.steps, cycle_momentum=False)
+    if cell.rate == 0:
+        model.freeze_backbone()
+    learning = {"learning_rate": 1e-3, "schedule": "one_cycle", "backbone_rate": cell.rate}
+    usual = params.load(ROOT / "params.yaml").train
+    optimizer, schedule = optimizer_of(model, usual.model_copy(update=learning), steps=cell.steps)
     source = batches(chosen(tracks, fakes=cell.fakes, seed=cell.seed), cell)
     for _ in range(cell.steps):
         optimizer.zero_grad()
@@ -181,7 +176,7 @@ def tested(model: DualNet, tracks: Tracks) -> tuple[float, float]:
 
 
 def cells(seeds: int) -> list[Cell]:
-    """The grid, seed by seed; then what one change brings to the joint loss with 30 fakes."""
+    """The grid, seed by seed; then what changes bring to the joint loss, from the paper's recipe and from ours."""
     found, changed = [], []
     for seed in range(seeds):
         for fakes in (300, 30, 10):
@@ -194,6 +189,10 @@ def cells(seeds: int) -> list[Cell]:
             *({"gamma": 0.5}, {"gamma": 1.0}, {"alpha": 0.0}, {"alpha": 0.25}, {"alpha": 0.75}),
         ]
         changed += [replace(base, **change) for change in changes]
+        given: list[dict[str, Any]] = [{"rate": 0.1}, {"rate": 0.0}, {"blend": 0.5}]
+        alone: list[dict[str, Any]] = [{"before": False}, {"before": False, "blend": 0.5}]
+        for fakes in (30, 10):
+            changed += [replace(OURS, fakes=fakes, seed=seed, **change) for change in given + alone]
     return found + changed
 
 
@@ -242,10 +241,10 @@ def told() -> None:
     for kind, by_seed in kinds.items():
         if len(by_seed) > 1:
             of = dict(zip(named, kind, strict=True))
-            group, loss = ("paper's recipe", "joint") if of["group"] == "one change" else (of["group"], "bce")
+            group, loss = BASES.get(of["group"], (of["group"], "bce"))
             same = (group, of["fakes"], loss)
             base = {row["seed"]: row for row in rows() if grid(row) == same}
-            name = changed(of) if of["group"] == "one change" else group
+            name = changed(of) if of["group"] in BASES else group
             parts = [name, of["fakes"], of["loss"], str(len(by_seed))]
             print("| " + " | ".join([*parts, *figures(by_seed, base, itself=grid(of) == same)]) + " |")
 
@@ -256,7 +255,8 @@ def grid(row: dict[str, str]) -> tuple[str, str, str]:
 
 def changed(of: dict[str, str]) -> str:
     """Say in which value a cell differs from the usual ones."""
-    usual = {field.name: str(field.default) for field in fields(Cell)}
+    base = OURS if of["group"] == "changed" else Cell("one change", 30, "joint", 0)
+    usual = {name: str(value) for name, value in asdict(base).items()}
     return ", ".join(f"{name} {of[name]}" for name in list(of)[3:] if of[name] != usual[name])
 
 

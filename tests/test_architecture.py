@@ -16,7 +16,7 @@ FLOORS = [
     {"label", "yaml12", "tables", "device", "processes", "workfolder", "methods", "schema"},
     {"params"},
     {"entry", "demoparams"},
-    {"manifest", "ledger", "split", "scores", "shards", "card", "history", "frame"},
+    {"manifest", "ledger", "split", "scores", "shards", "card", "history", "frame", "selfblend"},
     {"datasets", "video", "ingest", "subset", "batches", "models", "losses", "metrics", "demo"},
     {"faces", "scan", "predict", "checkpoint", "feeds", "stream", "official", "catalogue"},
     {"train", "report"},
@@ -26,7 +26,7 @@ FLOORS = [
 HOMES = {
     "dlib": {"faces"},
     "av": {"video", "frame", "demo"},
-    "cv2": {"faces", "demo"},
+    "cv2": {"faces", "demo", "selfblend"},
     "ray": {"faces"},
     "webdataset": {"shards"},
     "zstandard": {"shards"},

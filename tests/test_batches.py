@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,29 @@ def test_flip_mirrors_some_whole_windows():
     swapped = [np.array_equal(one[:, :, ::-1], other) for one, other in zip(plain, mirrored, strict=True)]
     assert all(one != other for one, other in zip(same, swapped, strict=True))
     assert 0 < sum(same) < 20
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_share_of_the_real_windows_becomes_fakes_and_the_rest_stays(share):
+    sampling = Sampling(frames=4, stride=1, flip=True, batch_size=4, fewest=1, seed=0, self_blend=share)
+    plain = replace(sampling, self_blend=0.0)
+    blended = 0
+    for number in range(200):
+        track = make_track("k", count=6, seed=number % 3)
+        _, faces, label = draw(track, sampling, label=0, epoch=1, number=number)
+        _, before, _ = draw(track, plain, label=0, epoch=1, number=number)
+        assert len(set(label.tolist())) == 1
+        assert (label[0] == 1) == (not np.array_equal(faces, before))
+        blended += int(label[0])
+    assert share - 0.1 < blended / 200 < share + 0.1
+
+
+def test_fakes_are_not_blended():
+    sampling = Sampling(frames=4, stride=1, flip=False, batch_size=4, fewest=1, seed=0, self_blend=0.9)
+    track = make_track("k", count=6, fake=True)
+    for number in range(20):
+        _, faces, _ = draw(track, sampling, label=1, epoch=1, number=number)
+        assert np.shares_memory(faces, track.faces) or any(np.array_equal(faces[0], one) for one in track.faces)
 
 
 def test_a_batch_is_not_padded_and_masks_what_the_model_pads():

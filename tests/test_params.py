@@ -172,6 +172,8 @@ def test_settings_that_cannot_go_together_are_refused_before_a_stage_runs():
         ({"train.method": "meso4", "train.weights": "imagenet"}, "meso4 has no backbone .* train.init takes a file"),
         ({"train.method": "xception", "train.weights": "a.safetensors"}, "none or imagenet with xception"),
         ({"train.method": "capsule", "train.init": "paper"}, "paper is how the dual network starts"),
+        ({"train.method": "xception", "train.backbone_rate": 0.1}, "backbone_rate: 1 with xception"),
+        ({"train.backbone_rate": 0}, "backbone_rate: 0 trains no backbone, and none is given"),
         ({"train.method": "bbn", "train.order": "stream"}, "bbn's own loss needs order: random"),
         ({"train.method": "bbn", "train.micro_batch": 64}, "bbn's own loss needs .* micro_batch: null"),
     ],

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from dualface import label as labels
 from dualface.errors import ShardError, TrainingError
+from dualface.selfblend import self_blended
 from dualface.shards.sample import FaceTrack
 
-ORDER, WINDOWS, BATCHES, VIDEOS, REVERSED = range(5)  # which of a seed's random streams; BATCHES, VIDEOS: of `stream`
+ORDER, WINDOWS, BATCHES, VIDEOS, REVERSED, BLENDS = range(6)  # random streams of a seed; BATCHES, VIDEOS: of `stream`
 
 
 def windows(count: int, *, frames: int, stride: int, overlap: float) -> list[list[np.ndarray]]:
@@ -140,6 +141,7 @@ class Sampling:
         fewest: fakes in each batch, over all processes; from 1 on each also holds a real video. 0 = as they come.
         seed: of the order, the windows and the flips.
         visits: windows that an epoch takes of each video, from 1.
+        self_blend: share of the real videos' windows that become fakes by `dualface.selfblend`, in [0, 1].
         mirrored: whether each batch is followed by as many windows of the reversed sampler (BBN).
     """
 
@@ -150,6 +152,7 @@ class Sampling:
     fewest: int
     seed: int
     visits: int = 1
+    self_blend: float = 0.0
     mirrored: bool = False
 
 
@@ -198,6 +201,10 @@ def draw(track: FaceTrack, sampling: Sampling, *, label: int, epoch: int, number
     faces = track.faces[chosen]
     if sampling.flip and rng.random(visit + 1)[visit] < 0.5:
         faces = faces[:, :, ::-1]
+    if sampling.self_blend and label == labels.REAL:
+        blend = np.random.default_rng([sampling.seed, BLENDS, epoch, number, visit])
+        if blend.random() < sampling.self_blend:
+            return track.key, self_blended(faces, rng=blend), np.full(len(chosen), labels.FAKE, dtype=np.uint8)
     return track.key, faces, track.labels[chosen]
 
 

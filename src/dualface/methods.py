@@ -6,6 +6,8 @@ from typing import Literal
 Level = Literal["video", "frame"]
 LossKind = Literal["joint", "bce", "focal", "squared_error", "component_bce", "cumulative"]
 
+FAMILY = ("dual", "cnn_gru", "cnn_lstm")  # one network and its corners
+
 
 @dataclass(frozen=True)
 class Method:

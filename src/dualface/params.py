@@ -120,7 +120,9 @@ class TrainParams(Section):
     levels: Literal["both", "video", "frame"]
     weights: Name
     init: Name
+    backbone_rate: Share
     fake_share: Annotated[float, within(0, 0.9)]
+    self_blend: Annotated[float, within(0, 0.9)]
     frames: Length
     stride: Length
     overlap: Annotated[float, within(0, 0.9)]
@@ -171,8 +173,12 @@ class TrainParams(Section):
             text = f"weights: {own.name} has no backbone that others trained; train.init takes a file of all its layers"
         elif self.weights not in ("none", "imagenet") and own.name in ("xception", "capsule"):
             text = f"weights: none or imagenet with {own.name}; train.init takes a file of all its layers"
-        elif self.init == "paper" and own.name not in ("dual", "cnn_gru", "cnn_lstm"):
+        elif self.init == "paper" and own.name not in methods.FAMILY:
             text = f"init: paper is how the dual network starts; {own.name} starts as its authors' does: set torch"
+        elif self.backbone_rate != 1 and own.name not in methods.FAMILY:
+            text = f"backbone_rate: 1 with {own.name}, which is trained as one"
+        elif self.backbone_rate == 0 and self.weights == "none" and self.init in ("torch", "paper"):
+            text = "backbone_rate: 0 trains no backbone, and none is given: set train.weights or train.init to a file"
         elif self.per_face and self.windows < 2:
             text = f"frame_batch: {self.frame_batch} has no room for {self.frames} faces (train.frames) of two videos"
         if text:

@@ -108,6 +108,18 @@ def test_a_video_scores_the_same_alone_and_among_others(small):
     torch.testing.assert_close(together.frame[0], alone.frame[0], rtol=1e-5, atol=1e-6)
 
 
+def test_a_frozen_backbone_stays_as_it_is_in_training():
+    model = DualNet("cnn4")
+    model.freeze_backbone()
+    before = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+    logits = model.train()(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.tensor([4]), frames=4)
+    logits.video.sum().backward()
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.backbone.state_dict().items())
+    assert all(one.grad is None for one in model.backbone.parameters())
+    assert model.rnn.training
+    assert model.rnn.weight_ih_l0.grad is not None
+
+
 def test_padding_repeats_the_last_face(small):
     faces = random_faces(3)
     with torch.inference_mode():

@@ -10,6 +10,7 @@ from torchvision.models import resnet18
 
 from dualface.device import Device
 from dualface.errors import CheckpointError, Stopped, TrainingError
+from dualface.models.backbone import cnn4
 from dualface.train import snapshot
 from dualface.train.fit import check
 from dualface.train.snapshot import Snapshots
@@ -100,11 +101,36 @@ def test_a_split_of_one_class_is_refused_with_its_numbers(world, split, only):
 
 def test_a_loss_that_is_not_finite_stops_with_the_videos_and_leaves_the_last_snapshot(world, tmp_path):
     state = resnet18(weights=None).state_dict()
-    state["conv1.weight"][0, 0, 0, 0] = float("nan")
+    state["conv1.weight"] = state["conv1.weight"] * 1e38
     save_file(state, tmp_path / "broken.safetensors")
     with pytest.raises(TrainingError, match=r"the loss is nan in the batch of t\d"):
         run(world, train={"weights": str(tmp_path / "broken.safetensors")}, snapshots=Snapshots(tmp_path, seconds=0))
     assert not (tmp_path / "snapshot.safetensors").exists()
+
+
+@pytest.mark.parametrize("rate", [0, 0.1])
+def test_a_backbone_that_was_given_learns_slowly_or_not_at_all_also_after_a_kill(world, tmp_path, rate):
+    given = {f"backbone.{name}": tensor for name, tensor in cnn4().state_dict().items()}
+    save_file(given, tmp_path / "given.safetensors")
+    changes = {"backbone": "cnn4", "weights": str(tmp_path / "given.safetensors"), "backbone_rate": rate}
+
+    def die(place):
+        if place.epoch == 2:
+            raise Killed
+
+    whole = run(world, train=changes)
+    with pytest.raises(Killed):
+        run(world, train=changes, snapshots=Snapshots(tmp_path, seconds=0), progress=die)
+    assert same(run(world, train=changes, snapshots=Snapshots(tmp_path)), whole)
+    stayed = [torch.equal(whole.best.state[name], tensor) for name, tensor in given.items()]
+    assert all(stayed) if rate == 0 else not any(stayed)
+
+
+def test_self_blends_are_fakes_to_the_loss_of_training_alone(world):
+    blended = run(world, train={"self_blend": 0.9, "epochs": 1})
+    plain = run(world, train={"epochs": 1})
+    assert blended.history[0]["video_pairs"] != plain.history[0]["video_pairs"]
+    assert np.isfinite(blended.history[0]["val_video_auc"])
 
 
 class Killed(Exception):

@@ -4,6 +4,8 @@ Without one of the heads, or with another module over time or none, it is each r
 and the comparison methods CNN+GRU and CNN+LSTM.
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +57,7 @@ class DualNet(nn.Module):
         self.frame_head = nn.Linear(HIDDEN if self.rnn else FEATURES[backbone], 1) if "frame" in levels else None
         self.video_head = nn.Linear(POOL * POOL, 1) if "video" in levels else None
         self.normalise = Normalise(IMAGENET)
+        self._frozen = False
         for name, parameter in self.named_parameters():
             if init == "paper" and not name.startswith(backbones.PREFIX):
                 with torch.no_grad():
@@ -62,6 +65,19 @@ class DualNet(nn.Module):
                         parameter.zero_()
                     else:
                         parameter.normal_(0, 0.01)
+
+    def freeze_backbone(self) -> None:
+        """Train the backbone no more; it stays as it is, its normalisation's averages included."""
+        self._frozen = True
+        self.backbone.requires_grad_(requires_grad=False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self._frozen:
+            self.backbone.eval()
+        return self
 
     def forward(self, faces: Tensor, lengths: Tensor, *, frames: int, at_once: int | None = None) -> Logits:
         """Score videos of different lengths.

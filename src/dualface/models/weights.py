@@ -7,9 +7,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dualface.errors import CheckpointError, shown
-from dualface.methods import Spec
+from dualface.methods import FAMILY, Spec
 
-FAMILY = ("dual", "cnn_gru", "cnn_lstm")  # one network and its corners
 # What a file of a method may lack: layers that are another task's, or that others trained.
 FREE = {
     "dual": ("rnn.", "frame_head.", "video_head."),

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from dualface import methods, tables
 from dualface.errors import CheckpointError, shown
-from dualface.methods import METHODS, Spec
+from dualface.methods import FAMILY, METHODS, Spec
 from dualface.models import weights
 from dualface.models.make import make
-from dualface.models.weights import FAMILY
 from dualface.official import keras, pickles
 
 # ruff: noqa: PLC0415  (imports within functions: a method's own libraries are nobody else's)

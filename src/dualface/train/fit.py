@@ -24,6 +24,7 @@ from dualface.params import LossParams, TrainParams
 from dualface.predict import score_videos
 from dualface.processes import Processes
 from dualface.scores import VideoScores, of_level
+from dualface.train.optimizer import optimizer_of
 from dualface.train.snapshot import Snapshots
 from dualface.train.state import Best, Place, State
 from dualface.train.step import Step, Told
@@ -108,9 +109,7 @@ class _Run:
         self._feed, self._loss, self._train, self._device, self._processes = feed, loss, train, device, processes
         self._spec = train.spec(input_size)
         self._model = network(self._spec, train=train, device=device)
-        trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=train.learning_rate, fused=True)
-        scheduler = _schedule(optimizer, train, steps=train.epochs * len(feed))
+        optimizer, scheduler = optimizer_of(self._model, train, steps=train.epochs * len(feed))
         self._state = State(self._model, optimizer, scheduler)
         together = processes.together(self._model)
         self._step = Step(together, optimizer, scheduler, loss, train, device, processes)
@@ -221,19 +220,11 @@ def network(spec: Spec, *, train: TrainParams, device: Device) -> nn.Module:
     """Make the network on its device, as the settings of the machine want it."""
     model = make(spec, weights=train.weights, init=train.init)
     model = model.to(memory_format=torch.channels_last).to(device.torch)
+    if isinstance(model, DualNet) and train.backbone_rate == 0:
+        model.freeze_backbone()
     heavy: nn.Module = model.backbone if isinstance(model, DualNet) else model.get_submodule("network")
     if device.recompute:
         recompute_blocks(model)
     if device.compile:
         heavy.compile(dynamic=True)
     return model
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, train: TrainParams, *, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    if train.schedule == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=train.learning_rate, total_steps=steps, cycle_momentum=False
-        )
-    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)

@@ -15,5 +15,6 @@ def sampling(loss: LossParams, train: TrainParams) -> Sampling:
         fewest=fewest_fakes(loss, train),
         seed=train.seed,
         visits=train.visits,
+        self_blend=train.self_blend,
         mirrored=loss_kind(train.method, loss.name) == "cumulative",
     )

@@ -31,7 +31,7 @@ NETWORKS = (
 SECONDS = 60.0  # between snapshots
 # All code of this project that shapes what training gives, from a sample's bytes to the epoch that is chosen.
 CODE = (
-    *(f"train/{name}.py" for name in ("fit", "plan", "state", "step")),
+    *(f"train/{name}.py" for name in ("fit", "optimizer", "plan", "state", "step")),
     *(f"models/{name}.py" for name in NETWORKS),
     *(f"metrics/{name}.py" for name in ("ranking", "decision")),
     *(
@@ -41,12 +41,13 @@ CODE = (
         "stream.py",
         "losses.py",
         "predict.py",
+        "selfblend.py",
         "processes.py",
         "shards/sample.py",
         "label.py",
     ),
 )
-LIBRARIES = ("torch", "torchvision", "numpy")
+LIBRARIES = ("torch", "torchvision", "numpy", "cv2")
 
 
 class Snapshots:

@@ -94,7 +94,7 @@ class State:
 
     def _laid_out(self, moment: Tensor, number: int) -> Tensor:
         """Give a moment the memory layout of its parameter: fused optimizers go through both from front to back."""
-        parameter = self.optimizer.param_groups[0]["params"][number]
+        parameter = [one for group in self.optimizer.param_groups for one in group["params"]][number]
         return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
 
 
