@@ -59,3 +59,12 @@ def test_a_folder_is_replaced_in_one_step_and_leftovers_go(tmp_path):
         (partial / "new").touch()
     assert [path.name for path in folder.iterdir()] == ["new"]
     assert not leftover.exists()
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept").write_text("kept")
+    with pytest.raises(IsADirectoryError), tables.replacing(tmp_path / "out") as partial:
+        partial.write_text("x")
+    assert (tmp_path / "out" / "kept").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -3,6 +3,8 @@
 The same rows give the same bytes: rows come sorted by their owner, and no file holds a time or a host.
 """
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
     An exception or a full disk leaves what was at `path` as it was, and at no moment is a half-written output
     there: a kill leaves the old one, the new one or, between the two renames that a folder takes, none. Leftovers
     of a killed run are removed first.
+
+    Raises:
+        OSError: a file is to take the place of a folder; whoever named it meant something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old.partial")
@@ -31,6 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         if path.is_dir():
+            if not partial.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             path.replace(old)
         partial.replace(path)
     finally:

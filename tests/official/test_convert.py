@@ -1,6 +1,7 @@
 """From an official-looking file to weights that a training starts from."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -122,6 +123,13 @@ def test_weights_that_are_no_numbers_are_refused(meso):
         file["dense_1/dense_1/bias:0"][0] = float("nan")
     with pytest.raises(CheckpointError, match="1 with NaN or infinite numbers; first: network.dense.0.bias"):
         convert.convert("meso4", meso[1])
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(meso):
+    with pytest.raises((CheckpointError, OSError)) as caught:
+        convert.write(Path("/proc/w.safetensors"), *convert.convert("meso4", meso[1]))
+    assert "/proc/w.safetensors" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_links_out_of_a_keras_file_are_not_followed(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -77,11 +78,19 @@ def convert(method: str, path: Path) -> tuple[dict[str, Tensor], Imported]:
 
 
 def write(path: Path, state: dict[str, Tensor], imported: Imported) -> None:
-    """Write `path`, a .safetensors file, and beside it what is known of it as JSON; the same input, the same bytes."""
+    """Write `path`, a .safetensors file, and beside it what is known of it as JSON; the same input, the same bytes.
+
+    Raises:
+        CheckpointError: it could not be written.
+        OSError: likewise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tables.replacing(path) as partial:
         plain = {name: state[name].contiguous() for name in sorted(state)}
-        save_file(plain, partial, metadata={"method": imported.method})  # one entry: their order would be chance
+        try:
+            save_file(plain, partial, metadata={"method": imported.method})  # one entry: their order would be chance
+        except SafetensorError as error:  # its own word for a full disk
+            raise CheckpointError(f"{path}: could not be written ({shown(error)})") from None
         partial.chmod(0o644)  # safetensors lets only its owner read it
     with tables.replacing(path.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(asdict(imported), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -110,7 +119,7 @@ def read(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder; give the file of weights in it")
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        raise CheckpointError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(keras.MAGIC):
