@@ -17,7 +17,7 @@ from dualface import card, ledger, manifest, methods, scores, split
 from dualface.report.table import table
 
 STAGE = ROOT / "stages" / "report.py"
-MODEL = {"method": "dual", "backbone": "resnet18", "temporal": "gru", "levels": ["video", "frame"], "input_size": 16}
+MODEL = {"method": "dual", "backbone": "resnet18", "temporal": "gru", "levels": ["video", "frame"], "input_size": 64}
 MODEL |= {"frames": 8, "stride": 4, "overlap": 0.5}
 HOSTILE = "<script>alert('x')</script> \" & 鍵"
 PLOTS = {f"{plot}_{level}.csv" for plot in ("roc", "pr", "confusion") for level in ("video", "frame")} | {
@@ -124,7 +124,8 @@ def of_method(folder, name, *, levels):
     """Turn the fabricated inputs into those of a method with one level."""
     known = card.read(folder / "card.json")
     thresholds = dict.fromkeys(methods.figure_levels(levels), 0.5)
-    model = {**known.model, "method": name, "levels": list(levels)}
+    spec = methods.spec(name, backbone="resnet18", temporal="gru", levels="both", input_size=known.model["input_size"])
+    model = {**known.model, **dataclasses.asdict(spec), "levels": list(spec.levels)}
     card.write(folder / "card.json", dataclasses.replace(known, thresholds=thresholds, model=model))
     videos = scores.read(folder / "scores.parquet")
     if levels == ("frame",):

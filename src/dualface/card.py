@@ -7,22 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from dualface import methods, tables
-from dualface.errors import CheckpointError
-from dualface.methods import Spec
+from dualface.errors import CheckpointError, ParamsError, shown
+from dualface.methods import Level, Spec
+from dualface.params import Side
+from dualface.schema import Length, Name, Overlap, Section, parse
 
-# What determines the network, and the windows in which a video is scored.
-MODEL = {
-    "method": str,
-    "backbone": str,
-    "temporal": str,
-    "levels": list,
-    "input_size": int,
-    "frames": int,
-    "stride": int,
-    "overlap": float,
-}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MAX_BYTES = 2**20  # a card is a few kB; a file that claims to be one and is larger is not read
+
+
+class Model(Section):
+    """What determines the network, and the windows in which a video is scored: both with the ranges of params.yaml."""
+
+    method: Name
+    backbone: Name
+    temporal: Name
+    levels: list[Level]
+    input_size: Side
+    frames: Length
+    stride: Length
+    overlap: Overlap
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Card:
         thresholds: by level that figures are given for (`dualface.methods.figure_levels`), the P(fake) in [0, 1]
             from which on something is called FAKE; chosen on validation data.
         validation: the metrics of that epoch on validation data.
-        model: what is needed to rebuild and use the network, the fields of `MODEL`.
+        model: what is needed to rebuild and use the network, the fields of `Model`.
         weights_sha256: digest of the weights file that belongs to this card.
     """
 
@@ -111,41 +115,45 @@ def _problem(content: Any) -> str | None:  # noqa: PLR0911  (one return per rule
     if not isinstance(content, dict):
         return "it holds no fields"
     if wrong := sorted(content.keys() ^ set(names)):
-        return f"field {wrong[0]!r} is {'unknown' if wrong[0] in content else 'missing'}"
+        return f"field {shown(repr(wrong[0]))} is {'unknown' if wrong[0] in content else 'missing'}"
     for name in ("params", "thresholds", "validation", "model"):
         if not isinstance(content[name], dict):
-            return f"{name} must be a mapping, is {content[name]!r}"
+            return f"{name} must be a mapping, is {shown(repr(content[name]))}"
     for name in ("data_sha256", "weights_sha256"):
         if not isinstance(content[name], str) or not DIGEST.fullmatch(content[name]):
-            return f"{name} must be 64 hex digits (sha256), is {content[name]!r}"
+            return f"{name} must be 64 hex digits (sha256), is {shown(repr(content[name]))}"
     if not isinstance(content["version"], str) or not content["version"]:
-        return f"version must be a text, is {content['version']!r}"
+        return f"version must be a text, is {shown(repr(content['version']))}"
     if problem := _model_problem(content["model"]):
         return problem
     if not _is_number(content["epoch"], int) or content["epoch"] < 1:
-        return f"epoch must be a whole number from 1, is {content['epoch']!r}"
+        return f"epoch must be a whole number from 1, is {shown(repr(content['epoch']))}"
     return _threshold_problem(content["thresholds"], methods.figure_levels(tuple(content["model"]["levels"])))
 
 
 def _model_problem(model: dict[str, Any]) -> str | None:
-    if model.keys() != MODEL.keys() or not all(
-        _is_number(model[name], kind) and (model[name] not in ("", 0) or kind is float) for name, kind in MODEL.items()
-    ):
-        told = ", ".join(f"{name} ({kind.__name__})" for name, kind in MODEL.items())
-        return f"model must have {told}, has {model}"
-    if model["method"] not in methods.METHODS:
-        return f"model.method must be one of {', '.join(methods.METHODS)}, is {model['method']!r}"
-    if tuple(model["levels"]) not in (("video", "frame"), ("video",), ("frame",)):
-        return f"model.levels must be video, frame or both, is {model['levels']!r}"
+    try:
+        known = parse(model, Model, where="model")
+    except ParamsError as error:
+        return str(error)
+    if known.method not in methods.METHODS:
+        return f"model.method must be one of {', '.join(methods.METHODS)}, is {shown(repr(known.method))}"
+    given = Spec(known.method, known.backbone, known.temporal, tuple(known.levels), known.input_size)
+    both = "both" if len(known.levels) > 1 else "".join(known.levels)
+    settled = methods.spec(
+        known.method, backbone=known.backbone, temporal=known.temporal, levels=both, input_size=known.input_size
+    )
+    if not known.levels or given != settled or not methods.METHODS[known.method].takes(known.input_size):
+        return f"model does not go together: {shown(model, length=200)}"
     return None
 
 
 def _threshold_problem(thresholds: dict[str, Any], levels: tuple[str, ...]) -> str | None:
     if set(thresholds) != set(levels):
-        return f"thresholds must have {' and '.join(levels)}, has {', '.join(map(str, thresholds)) or 'none'}"
+        return f"thresholds must have {' and '.join(levels)}, has {shown(', '.join(thresholds)) or 'none'}"
     for level in levels:
         if not _is_number(thresholds[level], int | float) or not 0 <= thresholds[level] <= 1:
-            return f"thresholds.{level} must be a number in [0, 1], is {thresholds[level]!r}"
+            return f"thresholds.{level} must be a number in [0, 1], is {shown(repr(thresholds[level]))}"
     return None
 
 

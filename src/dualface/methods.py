@@ -116,8 +116,8 @@ def _told(sides: range) -> str:
     return f"{sides[0]} or more" if sides[-1] >= LARGEST else f"{sides[0]} to {sides[-1]}"
 
 
-LARGEST = 1024  # px, as faces.input_size
-ANY = (range(16, LARGEST + 1),)
+SMALLEST, LARGEST = 16, 1024  # px, of faces.input_size
+ANY = (range(SMALLEST, LARGEST + 1),)
 
 DUAL = "W. Pu et al., Learning a deep dual-level network for robust DeepFake detection, Pattern Recognition 130, 2022"
 DUAL_CODE = "PWB97/Deepfake-detection@ce56e6c"

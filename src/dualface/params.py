@@ -11,7 +11,9 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from dualface import methods, yaml12
-from dualface.schema import INFINITY, Count, Length, Name, Positive, Section, Share, parse, within
+from dualface.schema import INFINITY, Count, Length, Name, Overlap, Positive, Section, Share, parse, within
+
+Side = Annotated[int, within(methods.SMALLEST, methods.LARGEST)]  # of a face, px
 
 
 class IngestParams(Section):
@@ -23,7 +25,7 @@ class IngestParams(Section):
 class FacesParams(Section):
     """How faces are cut out of the videos."""
 
-    input_size: Annotated[int, within(16, 1024)]
+    input_size: Side
     max_frames: Length
     min_faces: Length
     people: Annotated[int, within(1, 8)]
@@ -125,7 +127,7 @@ class TrainParams(Section):
     self_blend: Annotated[float, within(0, 0.9)]
     frames: Length
     stride: Length
-    overlap: Annotated[float, within(0, 0.9)]
+    overlap: Overlap
     epochs: Positive
     batch_size: Length
     frame_batch: Length

@@ -31,6 +31,7 @@ Share = Annotated[float, within(0, 1)]
 Count = Annotated[int, within(0, 2**31 - 1)]
 Positive = Annotated[int, within(1, 2**31 - 1)]
 Length = Annotated[int, within(1, 100_000)]  # of something that must fit into memory
+Overlap = Annotated[float, within(0, 0.9)]  # of windows; 1 would be the same one for ever
 
 
 class Section(BaseModel):
