@@ -38,13 +38,16 @@ def precision_recall(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 def tables(curves: dict[str, Curve], figures: dict[str, Any]) -> dict[str, bytes]:
     """Make the files that `dvc plots` draws from, by name: the curves, and the decisions at the stored threshold.
 
-    Of the level that a method lacks there are files too, without rows: the plots of all methods have the same names.
+    The names are the same for all methods, so that git can put one's in another's place: a level that a method lacks
+    has files without rows, and a second score of videos (`video_max`) has none; the page and the pictures show it.
     """
     files = {}
     for level in ("video", "frame"):
         for plot, names in COLUMNS.items():
             files[f"{plot}_{level}.csv"] = _csv(names, [])
-    for level, curve in curves.items():
+        if level not in curves:
+            continue
+        curve = curves[level]
         files[f"roc_{level}.csv"] = _csv(COLUMNS["roc"], _rounded(roc(curve)))
         files[f"pr_{level}.csv"] = _csv(COLUMNS["pr"], _rounded(precision_recall(curve)))
         decided = _decided(figures[level]["at_threshold"]["confusion"])
