@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualface.batches import Sampling
 from dualface.feeds import RandomFeed
 from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack, encode
 from dualface.shards.write import write
+from dualface.windows import Sampling
 from videos import line, verdict
 
 GOAL_BYTES, GOAL_MEGABYTES, GOAL_GROWTH, GOAL_SECONDS = 200.0, 1000.0, 20.0, 60.0

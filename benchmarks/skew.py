@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from dualface import demo, params, scan
-from dualface.batches import Batch, Sampling, collate, draw, epoch_batches
+from dualface.batches import Batch, collate, epoch_batches
 from dualface.device import Device
 from dualface.faces import engine, work
 from dualface.losses import LevelLoss, dual_loss
@@ -38,6 +38,7 @@ from dualface.shards.sample import FaceTrack
 from dualface.shards.write import write
 from dualface.train.optimizer import optimizer_of
 from dualface.train.step import level_loss
+from dualface.windows import Sampling, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = Path(__file__).with_suffix(".csv")
@@ -126,7 +127,7 @@ def batches(tracks: Tracks, cell: Cell) -> Iterator[Batch]:
         epoch += 1
         for numbers in epoch_batches(is_fake, batch_size=VIDEOS, fewest=fewest, rng=rng):
             videos = [(number, *tracks[number]) for number in numbers]
-            yield collate([draw(t, sampling, label=y, epoch=epoch, number=n) for n, t, y in videos])
+            yield collate([draw(t, sampling, label=y, epoch=epoch, visit=(n, 0)) for n, t, y in videos])
 
 
 def trained(tracks: Tracks, cell: Cell, *, backbone: dict[str, Tensor] | None) -> DualNet:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualface.batches import Batch, Sampling
+from dualface.batches import Batch
 from dualface.device import Device
 from dualface.feeds import RandomFeed
 from dualface.losses import dual_loss, joint_loss
@@ -34,6 +34,7 @@ from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack, encode
 from dualface.train.fit import network
 from dualface.train.step import Step
+from dualface.windows import Sampling
 
 SIDE, VIDEOS = 64, 16
 LOSS = LossParams(name="joint", gamma=0.15, p=2.0, alpha=0.5, beta=0.5, focal_alpha=0.6, focal_exponent=2.0)

@@ -53,7 +53,10 @@ def test_the_same_card_gives_the_same_bytes_and_keeps_the_order_of_params(tmp_pa
         ({"model": {**CARD.model, "input_size": "64"}}, "model: input_size: expected a valid integer, got '64'"),
         ({"model": {**CARD.model, "input_size": 2048}}, "model: input_size: expected 16 <= x <= 1024, got 2048"),
         ({"model": {**CARD.model, "method": "magic"}}, "model.method must be one of dual, "),
-        ({"model": {**CARD.model, "levels": ["scene"]}}, "model: levels.0: expected one of 'video' or 'frame', got 'scene'"),
+        (
+            {"model": {**CARD.model, "levels": ["scene"]}},
+            "model: levels.0: expected one of 'video' or 'frame'",
+        ),
         ({"model": {**CARD.model, "levels": []}}, "model does not go together"),
         ({"model": {**CARD.model, "method": "cnn_gru"}}, "model does not go together"),
         ({"model": {**CARD.model, "levels": ["frame"]}}, "thresholds must have video and video_max and frame"),

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import make_track, write_tracks
-from dualface.batches import Sampling, epoch_batches
+from dualface.batches import epoch_batches
 from dualface.errors import ShardError, TrainingError
 from dualface.feeds import EpochSampler, RandomFeed, naming_deaths
 from dualface.shards.read import Shards
+from dualface.windows import Sampling
 
 TRAIN = {f"t{i:02d}": int(i % 5 == 0) for i in range(20)}
 VAL = {f"v{i}": int(i % 2 == 0) for i in range(5)}
@@ -31,7 +32,7 @@ def test_epochs_differ_and_repeat_from_the_seed():
     assert first == list(again)
     one.epoch = again.epoch = 1
     assert list(one) == list(again)
-    assert [n for batch in one for _, n in batch] != [n for batch in first for _, n in batch]
+    assert [n for batch in one for _, n, _ in batch] != [n for batch in first for _, n, _ in batch]
     assert len(one) == len(first)
 
 
@@ -57,7 +58,7 @@ def test_the_parts_of_all_processes_are_the_batch(real, fake, batch_size, both, 
     assert {len(one) for one in (*samplers, *parts)} == {len(batches)}
     for whole, *mine in zip(batches, *parts, strict=True):
         assert all(mine)
-        assert sorted(number for part in mine for _, number in part) == sorted(whole)
+        assert sorted(number for part in mine for _, (number, _), _ in part) == sorted(whole)
 
 
 @pytest.mark.parametrize("start", [0, 1, 3, 9])
@@ -130,7 +131,7 @@ DIES = """
 import os, signal, sys
 from multiprocessing import active_children
 from pathlib import Path
-from dualface.batches import Sampling
+from dualface.windows import Sampling
 from dualface.errors import TrainingError
 from dualface.feeds import RandomFeed, naming_deaths
 from dualface.shards.read import Shards

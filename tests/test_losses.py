@@ -220,3 +220,11 @@ def test_padding_counts_in_no_loss(loss):
     plain = loss(logit, label)
     torch.testing.assert_close(padded.total, plain.total)
     assert int(padded.pairs) == int(plain.pairs) == 4
+
+
+def test_a_second_derivative_is_refused_not_zero():
+    score = torch.tensor([0.4, 0.5], requires_grad=True)
+    loss = pairwise_auc_loss(score, torch.tensor([1, 0]), gamma=0.15)
+    (slope,) = torch.autograd.grad(loss.square(), score, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()

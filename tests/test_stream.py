@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import make_track, write_tracks
-from dualface.batches import Sampling, count_batches
+from dualface.batches import count_batches
 from dualface.errors import ShardError, TrainingError
 from dualface.feeds import RandomFeed
 from dualface.shards.read import Shards
 from dualface.shards.stream import Store, Survey, survey
 from dualface.stream import Pass, StreamFeed, drawn, quotas, shuffled
+from dualface.windows import Sampling
 
 PARTS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=1, max_size=4)
 
@@ -162,6 +163,28 @@ def test_a_videos_window_is_the_one_that_random_access_gives(mixed):
         Shards(Path(mixed.store.url)), TRAIN, VAL, Sampling(**SAMPLING), loaders=0, rank=0, world=1, pin_memory=False
     )
     assert windows(list(feed(mixed).epoch(3, start=0))) == windows(list(random.epoch(3, start=0)))
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("order", ["random", "stream"])
+def test_a_batch_has_a_real_window_left_however_many_are_blended(mixed, order, world):
+    blended = {"self_blend": 0.9, "batch_size": 4}
+
+    def part(rank):
+        if order == "stream":
+            return feed(mixed, rank=rank, world=world, **blended)
+        place = {"loaders": 0, "rank": rank, "world": world, "pin_memory": False}
+        return RandomFeed(Shards(Path(mixed.store.url)), TRAIN, VAL, Sampling(**SAMPLING | blended), **place)
+
+    parts = [list(part(rank).epoch(1, start=0)) for rank in range(world)]
+    made_fakes = 0
+    for pieces in zip(*parts, strict=True):
+        reals = [
+            y for piece in pieces for k, y in zip(piece.keys, piece.video_label.tolist(), strict=True) if not TRAIN[k]
+        ]
+        assert 0 in reals
+        made_fakes += sum(reals)
+    assert made_fakes > len(parts[0])
 
 
 @pytest.mark.parametrize("start", [1, 4, 8, 9])

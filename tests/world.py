@@ -13,6 +13,7 @@ from dualface.processes import ALONE
 from dualface.shards.read import Shards
 from dualface.train import plan
 from dualface.train.fit import fit
+from dualface.train.snapshot import Snapshots
 
 CPU = Device(torch.device("cpu"), torch.float32)
 LOSS = {
@@ -88,3 +89,21 @@ def run(world, *, loss=None, train=None, processes=ALONE, device=CPU, **outside)
     outside = {"snapshots": None, "stop": lambda: False, "progress": lambda place: None} | outside
     feed = feed_of(world, loss, train, processes=processes)
     return fit(feed, input_size=world.side, loss=loss, train=train, device=device, processes=processes, **outside)
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def run_killed(world, *, step, folder, **settings):
+    """Train with a snapshot after each step, die after `step` of the first epoch, and train again."""
+
+    def die(place):
+        if place.batch > step:
+            raise Killed
+
+    try:
+        run(world, snapshots=Snapshots(folder, seconds=0), progress=die, **settings)
+    except Killed:
+        return run(world, snapshots=Snapshots(folder), **settings)
+    raise AssertionError("it was not killed")

@@ -12,22 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dualface import label as labels
-from dualface.batches import (
-    ORDER,
-    REVERSED,
-    Batch,
-    Sampling,
-    Window,
-    check_classes,
-    collate,
-    count_batches,
-    draw,
-    epoch_batches,
-    reversed_draws,
-)
+from dualface.batches import Batch, check_classes, collate, count_batches, epoch_batches, reversed_draws
 from dualface.errors import DualfaceError, TrainingError
 from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack
+from dualface.windows import ORDER, REVERSED, Sampling, Visit, Window, draw, to_keep
 
 
 class Feed(Protocol):
@@ -46,6 +35,10 @@ class Feed(Protocol):
 
     def validation(self) -> Iterator[tuple[FaceTrack, int]]:
         """Yield this process's share of the validation videos with their labels, in the same order each time."""
+
+
+Item = tuple[int, Visit, bool]
+"""A training window: the epoch, the visit, and whether it must stay as it is (`to_keep`)."""
 
 
 class EpochSampler:
@@ -68,6 +61,7 @@ class EpochSampler:
         Raises:
             TrainingError: a class is missing, or a batch has fewer videos than there are processes.
         """
+        self._videos = len(video_labels)
         self._is_fake = np.tile(np.array(video_labels) == labels.FAKE, sampling.visits)
         check_classes(self._is_fake, fewest=max(sampling.fewest, int(sampling.mirrored)))
         self._sampling, self._rank, self._world = sampling, rank, world
@@ -83,15 +77,21 @@ class EpochSampler:
         rng = np.random.default_rng([self._sampling.seed, ORDER, self.epoch])
         return epoch_batches(self._is_fake, batch_size=self._sampling.batch_size, fewest=self._sampling.fewest, rng=rng)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield lists of (epoch, item); item `i` of V videos is visit `i // V` of video `i % V`."""
+    def __iter__(self) -> Iterator[list[Item]]:
+        """Yield what a batch holds; item `i` of V videos is visit `i // V` of video `i % V`."""
         epoch = self.epoch
         rng = np.random.default_rng([self._sampling.seed, REVERSED, epoch])
         for place, items in enumerate(self._batches()):
             others = reversed_draws(self._is_fake, len(items), rng=rng) if self._sampling.mirrored else []
             if place >= self.start:
+                kept = to_keep(
+                    (self._visit(one) for one in items if not self._is_fake[one]), self._sampling, epoch=epoch
+                )
                 mine = items[self._rank :: self._world] + others[self._rank :: self._world]
-                yield [(epoch, item) for item in mine]
+                yield [(epoch, visit, visit == kept) for visit in map(self._visit, mine)]
+
+    def _visit(self, item: int) -> Visit:
+        return item % self._videos, item // self._videos
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -143,6 +143,7 @@ class RandomFeed:
             persistent_workers=loaders > 0,
             multiprocessing_context="spawn" if loaders else None,
             pin_memory=pin_memory,
+            generator=torch.Generator(),  # or each round would draw from that of the network's layers, resumed ones too
         )
 
     def __len__(self) -> int:
@@ -208,7 +209,7 @@ class _Sent:
 
 @dataclass(frozen=True)
 class _Items(Dataset[Any]):
-    """A window for (epoch, item), a validation video for its number; an error is an item.
+    """A window for an `Item`, a validation video for its number; an error is an item.
 
     Raised in another process it would come back with that process's traceback as its message.
     """
@@ -218,16 +219,15 @@ class _Items(Dataset[Any]):
     val: list[tuple[str, int]]
     sampling: Sampling
 
-    def __getitem__(self, item: tuple[int, int] | int) -> Window | _Sent | DualfaceError | OSError:
+    def __getitem__(self, item: Item | int) -> Window | _Sent | DualfaceError | OSError:
         try:
             return self._window(*item) if isinstance(item, tuple) else self._whole(item)
         except (DualfaceError, OSError) as error:
             return error
 
-    def _window(self, epoch: int, item: int) -> Window:
-        visit, number = divmod(item, len(self.train))
-        key, label = self.train[number]
-        return draw(self.shards.read(key), self.sampling, label=label, epoch=epoch, number=number, visit=visit)
+    def _window(self, epoch: int, visit: Visit, plain: bool) -> Window:
+        key, label = self.train[visit[0]]
+        return draw(self.shards.read(key), self.sampling, label=label, epoch=epoch, visit=visit, plain=plain)
 
     def _whole(self, number: int) -> _Sent:
         key, label = self.val[number]

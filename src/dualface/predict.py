@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from dualface.batches import stack, valid, windows
+from dualface.batches import stack, valid
 from dualface.device import Device
 from dualface.errors import CheckpointError
 from dualface.scores import VideoScores
 from dualface.shards.sample import FaceTrack
+from dualface.windows import windows
 
 FACES_AT_ONCE = 1024
 PADDING = 8  # places of a forward pass, padding included, for each face that it may have

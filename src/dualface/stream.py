@@ -11,10 +11,11 @@ import numpy as np
 
 from dualface import label as labels
 from dualface.ahead import ahead
-from dualface.batches import BATCHES, VIDEOS, Batch, Sampling, Window, check_classes, collate, count_batches, draw
+from dualface.batches import Batch, check_classes, collate, count_batches
 from dualface.errors import TrainingError
 from dualface.shards.sample import FaceTrack, decode
 from dualface.shards.stream import Survey
+from dualface.windows import BATCHES, VIDEOS, Sampling, Visit, Window, draw, to_keep
 
 CLASSES = (labels.FAKE, labels.REAL)
 AHEAD = 2  # batches, or validation videos, that are made ahead
@@ -153,6 +154,7 @@ class StreamFeed:
         self._batches = count_batches(label_of == labels.FAKE, batch_size=sampling.batch_size, fewest=sampling.fewest)
         given = quotas(owned * sampling.visits, batches=self._batches, fewest=sampling.fewest)
         self._quotas = given[rank]
+        self._keeps = (given[:, 1] > 0).argmax(axis=0) == rank  # the batches in which this one sees to a real window
         if given.sum(axis=1).min() < 1:
             raise TrainingError(
                 f"{world} processes share {sum(map(len, parts))} shards, and one has no video for some batch: "
@@ -175,19 +177,22 @@ class StreamFeed:
 
     def _made(self, epoch: int, start: int) -> Generator[Batch]:
         order = np.random.default_rng([self._sampling.seed, BATCHES, epoch]).permutation(self._batches)
-        given = self._quotas[:, order]  # (2, N)
+        given, keeps = self._quotas[:, order], self._keeps[order]  # (2, N), (N,)
         fakes, reals = (self._drawn(column, epoch, skip=int(given[column, :start].sum())) for column in (0, 1))
         with ThreadPoolExecutor(self._threads) as pool, closing(fakes), closing(reals):
-            for fake, real in given[:, start:].T.tolist():
+            for (fake, real), keep in zip(given[:, start:].T.tolist(), keeps[start:], strict=True):
                 samples = [*islice(fakes, fake), *islice(reals, real)]
-                batch = collate(list(pool.map(partial(self._window, epoch), samples)))
+                kept = to_keep(map(self._visit, samples[fake:]), self._sampling, epoch=epoch) if keep else None
+                batch = collate(list(pool.map(partial(self._window, epoch, kept), samples)))
                 yield batch.pin_memory() if self._pin_memory else batch
 
-    def _window(self, epoch: int, sample: Visited) -> Window:
-        drawn_before, number, members = sample
-        key, label = self._train[number]
-        visit = drawn_before % self._sampling.visits
-        return draw(decode(key, members), self._sampling, label=label, epoch=epoch, number=number, visit=visit)
+    def _visit(self, sample: Visited) -> Visit:
+        return sample[1], sample[0] % self._sampling.visits
+
+    def _window(self, epoch: int, kept: Visit | None, sample: Visited) -> Window:
+        visit, members = self._visit(sample), sample[2]
+        key, label = self._train[visit[0]]
+        return draw(decode(key, members), self._sampling, label=label, epoch=epoch, visit=visit, plain=visit == kept)
 
     def _drawn(self, column: int, epoch: int, *, skip: int) -> Generator[Visited]:
         """Yield the videos of a class for an epoch, but for the first `skip`."""

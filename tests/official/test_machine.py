@@ -98,6 +98,12 @@ def test_a_small_pickle_does_not_end_the_process(pickled):
         run(pickled)
 
 
+@pytest.mark.parametrize("name", [text("\x1b[2J\n"), b")" + b"\x85" * 300_000, b"N"])
+def test_only_a_name_is_told_as_one(name):
+    with pytest.raises(TypeError, match="where Name was to be"):
+        run(name + text("argument") + b"\x85\x81")
+
+
 def test_a_number_for_keeping_is_no_size():
     assert run(b"}r\xff\xff\xff\xff") == {}  # the 2**32nd place
 

@@ -10,7 +10,7 @@ from dualface.methods import METHODS, figure_levels
 from dualface.models.make import make
 from dualface.processes import ALONE
 from dualface.train.fit import fit
-from world import CPU, World, feed_of, loss_params, run, train_params
+from world import CPU, World, feed_of, loss_params, run, run_killed, train_params
 
 SMALL = {"init": "torch", "epochs": 1, "frame_batch": 12, "batch_size": 4}
 
@@ -81,6 +81,14 @@ def test_bbn_goes_on_in_the_middle_of_an_epoch_with_the_batches_that_were_left(w
     loss, train = loss_params(name="own"), train_params(method="bbn", init="torch", frame_batch=12)
     whole = [batch.keys for batch in feed_of(world, loss, train).epoch(2, start=0)]
     assert [batch.keys for batch in feed_of(world, loss, train).epoch(2, start=3)] == whole[3:]
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("dual", "dsp_fwa")])
+def test_a_killed_training_of_each_method_gives_the_same_weights_whatever_its_layers_draw(world, tmp_path, name):
+    settings = {"loss": {"name": "own"}, "train": {"method": name, **SMALL}}
+    whole, again = run(world, **settings), run_killed(world, step=1, folder=tmp_path, **settings)
+    assert again.history == whole.history
+    assert all(torch.equal(again.best.state[key], tensor) for key, tensor in whole.best.state.items())
 
 
 def test_faces_of_another_size_are_refused_before_a_step(world):

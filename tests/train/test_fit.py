@@ -14,7 +14,7 @@ from dualface.models.backbone import cnn4
 from dualface.train import snapshot
 from dualface.train.fit import check
 from dualface.train.snapshot import Snapshots
-from world import World, loss_params, run, train_params
+from world import Killed, World, loss_params, run, train_params
 
 
 @pytest.fixture(scope="module")
@@ -127,14 +127,10 @@ def test_a_backbone_that_was_given_learns_slowly_or_not_at_all_also_after_a_kill
 
 
 def test_self_blends_are_fakes_to_the_loss_of_training_alone(world):
-    blended = run(world, train={"self_blend": 0.9, "epochs": 1})
+    blended = run(world, train={"self_blend": 0.5, "epochs": 1})
     plain = run(world, train={"epochs": 1})
     assert blended.history[0]["video_pairs"] != plain.history[0]["video_pairs"]
     assert np.isfinite(blended.history[0]["val_video_auc"])
-
-
-class Killed(Exception):
-    pass
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "constant"])

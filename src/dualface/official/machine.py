@@ -140,7 +140,7 @@ class Machine:
                 push(self._stands_for(_a(Name, name), _a(tuple, arguments)))
             case "NEWOBJ":
                 name, arguments = self._pop(2)
-                if arguments or _a(Name, name) in KNOWN:
+                if _a(Name, name) in KNOWN or arguments:
                     raise _refused(name)
                 push(Module(name))
             case "BUILD":

@@ -1,8 +1,8 @@
 """What the parameters say of a training, for those that carry it out."""
 
-from dualface.batches import Sampling
 from dualface.methods import loss_kind
 from dualface.params import LossParams, TrainParams, fewest_fakes
+from dualface.windows import Sampling
 
 
 def sampling(loss: LossParams, train: TrainParams) -> Sampling:

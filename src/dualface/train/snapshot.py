@@ -45,6 +45,7 @@ CODE = (
         "processes.py",
         "shards/sample.py",
         "label.py",
+        "windows.py",
     ),
 )
 LIBRARIES = ("torch", "torchvision", "numpy", "cv2")
