@@ -4,11 +4,13 @@ import sys
 from argparse import Namespace
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from dualface import checkpoint, device, entry, history, params, processes, split
 from dualface import label as labels
 from dualface.card import Card
+from dualface.errors import CheckpointError
 from dualface.feeds import Feed, RandomFeed
 from dualface.params import Params
 from dualface.processes import Processes
@@ -31,8 +33,9 @@ def main() -> None:
         model="out: folder of weights and card",
         history="out: CSV, a row per epoch",
     )
-    processes.launch(entry.processes())
     settings = params.load(args.params)
+    _refuse_own_output(args, settings)
+    processes.launch(entry.processes())
     machine = device.pick(threads=max(1, entry.workers() // processes.local_world()), number=processes.local_rank())
     with processes.joined(gpu=machine.torch.type == "cuda") as group, entry.stop_asked() as stop:
         feed, fingerprint = _feed(args, settings, machine=machine, group=group)
@@ -57,6 +60,16 @@ def main() -> None:
         if group.first:
             for left in snapshot.left_alone(entry.work_folder()):
                 sys.stderr.write(f"note: {left}, which did not end; delete it if you do not mean to go on with it\n")
+
+
+def _refuse_own_output(args: Namespace, settings: Params) -> None:
+    """Raise CheckpointError where training is to start from the file that it replaces, which DVC removes before."""
+    for name, given in (("weights", settings.train.weights), ("init", settings.train.init)):
+        if Path(given).resolve().is_relative_to(args.model.resolve()):
+            raise CheckpointError(
+                f"train.{name}: {given} is what this stage writes, and DVC removes it before: bring it back with "
+                f"`dvc checkout {args.model}`, copy it to another place, and give the copy"
+            )
 
 
 def _feed(args: Namespace, settings: Params, *, machine: device.Device, group: Processes) -> tuple[Feed, str]:

@@ -105,6 +105,7 @@ from dualface.errors import DualfaceError, Stopped
 def main():
     processes.launch(2)
     rank = os.environ["RANK"]
+    assert len(sys.argv) == 2 or sys.argv[2:5] == ["--values", "--p", "2"]
     with entry.stop_asked() as stop:
         open(f"pid{rank}", "w").write(str(os.getpid()))
         if sys.argv[1] == "fail" and rank == "1":
@@ -127,7 +128,8 @@ def launched(tmp_path):
 
 @pytest.mark.parametrize(("way", "code", "told"), [("end", 0, ""), ("fail", 1, "error: a mistake\n")])
 def test_several_processes_end_as_one_would(launched, way, code, told):
-    done = subprocess.run([sys.executable, "stage.py", way], **launched, check=False, timeout=120)
+    values = ["--values", "--p", "2", "--name", "own", "--standalone", "--", "--n", "3"]  # of ours, none of torchrun's
+    done = subprocess.run([sys.executable, "stage.py", way, *values], **launched, check=False, timeout=120)
     said = "".join(line for line in done.stdout.splitlines(keepends=True) if "elastic/" not in line)  # torch's own
     assert (done.returncode, said) == (code, told)
 

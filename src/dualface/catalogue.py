@@ -1,5 +1,6 @@
 """The methods as `dualface methods` tells of them: facts, and figures of the networks as they are made."""
 
+import sys
 import textwrap
 
 import torch
@@ -9,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualface.errors import DualfaceError
 from dualface.methods import METHODS, Method, spec
 from dualface.models.make import make
+from dualface.progress import bar
 
 HEADER = ("method", "level", "input px", "parameters", "GFLOP a frame", "at 64 px", "licence", "reference")
 WIDTH = 100
@@ -17,7 +19,11 @@ SMALL = 64  # px, the paper's
 
 def table() -> str:
     """Lay out all methods, a line each."""
-    rows = [HEADER, *(_row(method) for method in METHODS.values())]
+    rows = [HEADER]
+    with bar("counting", unit="method", total=len(METHODS), shown=sys.stderr.isatty()) as shown:
+        for method in METHODS.values():
+            rows.append(_row(method))
+            shown.update()
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))

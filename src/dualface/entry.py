@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dualface import tables
-from dualface.errors import DualfaceError, Stopped
+from dualface.errors import DualfaceError, Stopped, printable
 
 
 def paths(description: str | None, **helps: str) -> argparse.Namespace:
@@ -42,11 +42,11 @@ def run(main: Callable[[], None]) -> None:
         _tell_once(f"\nstopped: {error}\n")
         sys.exit(128 + signal.SIGTERM)
     except DualfaceError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        sys.exit(f"error: {error.filename or 'writing'}: {error.strerror or error}")
+        sys.exit(f"error: {printable(str(error.filename or 'writing'))}: {error.strerror or error}")
     except KeyboardInterrupt as error:
         told = str(error) or "nothing half-written was kept; `dvc repro` runs this stage again"
         sys.stderr.write(f"\ninterrupted: {told}\n")

@@ -52,3 +52,8 @@ def shown(text: object, *, length: int = 80) -> str:
     """Make a foreign text fit for a message: one line, ASCII only, so that it can't move a terminal's cursor."""
     plain = " ".join(ascii(str(text)[: 10 * length])[1:-1].split())
     return plain if len(plain) <= length else f"{plain[: length - 3]}..."
+
+
+def printable(text: str) -> str:
+    """Write out what would move a terminal's cursor or start a new line; letters of all alphabets stay."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

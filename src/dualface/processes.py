@@ -88,7 +88,7 @@ def launch(count: int) -> None:
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # else torchrun sets it, and warns of that; each sets its threads
     try:
-        torchrun(["--standalone", "--nproc-per-node", str(count), *sys.argv])
+        torchrun(["--standalone", "--nproc-per-node", str(count), "--", *sys.argv])  # behind it, nothing is torchrun's
     except ChildFailedError as error:  # the process has said why
         code = error.get_first_failure()[1].exitcode
         sys.exit(code if code > 0 else 128 - code)
