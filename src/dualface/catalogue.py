@@ -19,7 +19,7 @@ SMALL = 64  # px, the paper's
 
 def table() -> str:
     """Lay out all methods, a line each."""
-    rows = [HEADER]
+    rows: list[tuple[str, ...]] = [HEADER]
     with bar("counting", unit="method", total=len(METHODS), shown=sys.stderr.isatty()) as shown:
         for method in METHODS.values():
             rows.append(_row(method))

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -183,8 +184,8 @@ def import_weights(method: str, path: Path, *, out: Path | None) -> None:
     out = out or Path("weights", f"{method}-{re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)}.safetensors")
     if out.suffix != ".safetensors":
         raise DualfaceError(f"--out {out}: must end with .safetensors")
-    if out.resolve() == path.resolve():
-        raise DualfaceError(f"--out {out}: the file itself; what is known of it would be lost, so give another name")
+    if os.path.realpath(path) in {os.path.realpath(one) for one in (out, out.with_suffix(".json"))}:
+        raise DualfaceError(f"--out {out}: it or the .json beside it is FILE, which would be lost; give another name")
     state, imported = convert.convert(method, path)
     convert.write(out, state, imported)
     sys.stdout.write(convert.told(imported, out=out))

@@ -65,6 +65,12 @@ class Processes:
         distributed.broadcast_object_list(carrier)
         return carrier[0]
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give all processes the first one's buffers: the averages of batch normalisation, which each keeps for itself."""
+        if self.world > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, 0)
+
     def together(self, model: nn.Module) -> nn.Module:
         """Wrap a model so that its gradients are the mean over all processes; as it is where there is one.
 

@@ -1,6 +1,7 @@
 """From an official-looking file to weights that a training starts from."""
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 import golden
@@ -123,6 +125,85 @@ def test_weights_that_are_no_numbers_are_refused(meso):
         file["dense_1/dense_1/bias:0"][0] = float("nan")
     with pytest.raises(CheckpointError, match="1 with NaN or infinite numbers; first: network.dense.0.bias"):
         convert.convert("meso4", meso[1])
+
+
+def as_float64(meso, tmp_path, name, value):
+    """The network's tensors as safetensors of the official names, one of them in float64 with another value."""
+    state = keras.read(meso[1])
+    state[name] = torch.full(state[name].shape, value, dtype=torch.float64)
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "w.safetensors")
+    return tmp_path / "w.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("dense_1/bias", 1e300, "1 with NaN or infinite numbers; first: network.dense.0.bias"),  # not, in float32
+        (
+            "batch_normalization_1/moving_variance",
+            -1.0,
+            "1 with negative variances; first: network.norms.0.running_var",
+        ),
+    ],
+)
+def test_numbers_that_the_network_can_not_hold_are_refused(meso, tmp_path, name, value, words):
+    with pytest.raises(CheckpointError, match=words):
+        convert.convert("meso4", as_float64(meso, tmp_path, name, value))
+
+
+def test_what_does_not_fit_is_not_cast(meso, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "to", lambda *_args, **_options: pytest.fail("memory was taken"))
+    (tmp_path / "large.safetensors").touch()
+    save_file({"norms.0.num_batches_tracked": torch.zeros(100, dtype=torch.uint8)}, tmp_path / "large.safetensors")
+    with pytest.raises(CheckpointError, match="does not fit meso4"):
+        convert.convert("meso4", tmp_path / "large.safetensors")
+
+
+def test_a_file_that_is_too_large_for_a_network_is_not_read(tmp_path):
+    with (tmp_path / "large.safetensors").open("wb") as file:
+        file.write(b"\x02\0\0\0\0\0\0\0{}")
+        file.truncate(3 * 2**30)
+    with pytest.raises(CheckpointError, match="larger than 2,147,483,648 bytes"):
+        convert.convert("meso4", tmp_path / "large.safetensors")
+
+
+def test_a_converted_file_is_not_converted_again(meso, tmp_path):
+    convert.write(tmp_path / "w.safetensors", *convert.convert("meso4", meso[1]))
+    with pytest.raises(CheckpointError, match="is converted already, for meso4; train.init takes it as it is"):
+        convert.convert("meso4", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["folder", "text", "json", "link"])
+def test_what_lies_beside_is_not_replaced_and_nothing_is_written(meso, tmp_path, kind):
+    card = tmp_path / "out" / "w.json"
+    card.parent.mkdir()
+    match kind:
+        case "folder":
+            card.mkdir()
+        case "link":
+            card.symlink_to("nowhere")
+        case _:
+            card.write_text('{"mine": 1}' if kind == "json" else "mine")
+    with pytest.raises(CheckpointError, match="w.json: holds something else"):
+        convert.write(card.with_suffix(".safetensors"), *convert.convert("meso4", meso[1]))
+    assert list(card.parent.iterdir()) == [card]
+
+
+def test_converting_once_more_gives_the_same_bytes(meso, tmp_path):
+    written = []
+    for _ in range(2):
+        convert.write(tmp_path / "w.safetensors", *convert.convert("meso4", meso[1]))
+        written.append([(tmp_path / f"w.{end}").read_bytes() for end in ("safetensors", "json")])
+    assert written[0] == written[1]
+
+
+def test_a_name_that_is_no_text_is_written_out(meso, tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xff.h5"))
+    meso[1].rename(odd)
+    state, imported = convert.convert("meso4", odd)
+    convert.write(tmp_path / "w.safetensors", state, imported)
+    assert json.loads((tmp_path / "w.json").read_text())["source"] == "M\\udcff.h5"
+    convert.told(imported, out=Path(os.fsdecode(b"w\xff.safetensors"))).encode()
 
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(meso):

@@ -120,6 +120,7 @@ def test_endless_pickles_end(monkeypatch):
     [
         text("a") + b"h\x05" + text("b") + b"h\x05",  # a module in itself, twice
         b"".join(text(str(number)) + b"h\x05" for number in range(5000)),
+        text("a" * 2000) + module(),  # names that take memory where many modules share them
     ],
 )
 def test_a_network_without_end_is_refused(inner, tmp_path):

@@ -157,6 +157,8 @@ def tensor(*, numel: int, size: tuple[int, ...], stride: tuple[int, ...], offset
         {"numel": 4, "size": (10**9, 10**9), "stride": (0, 0)},
         {"numel": 10**12, "size": (1,), "stride": (1,)},
         {"numel": -1, "size": (1,), "stride": (1,)},
+        {"numel": 4, "size": (2**47, 2**47, 0), "stride": (1, 1, 1)},  # empty, and torch computes its strides
+        {"numel": 4, "size": (0, 2**47, 2**47), "stride": (1, 1, 1)},
     ],
 )
 def test_tensors_that_reach_beyond_their_numbers_are_refused(tmp_path, shape):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dualface.errors import CheckpointError, shown
 from dualface.methods import FAMILY, Spec
 
+LARGEST_FILE = 2 * 2**30  # bytes; the largest official one has about a quarter of that
 # What a file of a method may lack: layers that are another task's, or that others trained.
 FREE = {
     "dual": ("rnn.", "frame_head.", "video_head."),
@@ -40,6 +41,8 @@ def read(path: Path, *, setting: str) -> tuple[dict[str, Tensor], str | None]:
         raise CheckpointError(f"{setting}: {path}: a folder; give the file of weights in it")
     if not path.is_file():
         raise CheckpointError(f"{setting}: {path}: no such file")
+    if path.stat().st_size > LARGEST_FILE:
+        raise CheckpointError(f"{setting}: {path}: larger than {LARGEST_FILE:,} bytes: no network here is")
     try:
         with safe_open(path, framework="pt") as file:
             method = (file.metadata() or {}).get("method")
@@ -99,7 +102,10 @@ def differences(wanted: dict[str, Tensor], state: dict[str, Tensor], *, free: tu
         "of another type": [name for name in shared if not _same_kind(state[name].dtype, wanted[name].dtype)],
     }
     if not any(found.values()):
-        found["with NaN or infinite numbers"] = [name for name in shared if not bool(state[name].isfinite().all())]
+        taken = {name: state[name].to(wanted[name].dtype) for name in shared}
+        found["with NaN or infinite numbers"] = [name for name in shared if not bool(taken[name].isfinite().all())]
+        variances = [name for name in shared if name.endswith("running_var")]
+        found["with negative variances"] = [name for name in variances if bool((taken[name] < 0).any())]
     told = ", ".join(f"{len(names)} {what}" for what, names in found.items() if names)
     if not told:
         return None if state else "it holds no tensors"

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dualface import methods, tables
-from dualface.errors import CheckpointError, shown
+from dualface.errors import CheckpointError, printable, shown
 from dualface.methods import FAMILY, METHODS, Spec
 from dualface.models import weights
 from dualface.models.make import make
@@ -20,6 +21,7 @@ from dualface.official import keras, pickles
 
 # ruff: noqa: PLC0415  (imports within functions: a method's own libraries are nobody else's)
 
+MOST_OF_A_CARD = 2**20  # bytes
 LONGEST_NAME = 200  # characters of a tensor's name; official ones have up to 60
 PRUNED = "num_batches_tracked"  # of older files it is missing, and no result depends on it
 MESO_PX = {64 * count * count // 4: 32 * count for count in range(1, 33)}  # inputs of the dense layer, by the side
@@ -73,7 +75,8 @@ def convert(method: str, path: Path) -> tuple[dict[str, Tensor], Imported]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     side = spec.input_size if method in ("meso4", "mesoinception4") else None
-    imported = Imported(method, path.name, digest, len(state), missing, side, facts.licence, facts.reference)
+    source = printable(path.name)
+    imported = Imported(method, source, digest, len(state), missing, side, facts.licence, facts.reference)
     return state, imported
 
 
@@ -85,20 +88,34 @@ def write(path: Path, state: dict[str, Tensor], imported: Imported) -> None:
         OSError: likewise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tables.replacing(path) as partial:
+    card = path.with_suffix(".json")
+    if not _is_replaceable(card):
+        raise CheckpointError(f"{card}: holds something else, and what is known of the weights goes there; give --out")
+    with tables.replacing(path) as partial, tables.replacing(card) as partial_card:
         plain = {name: state[name].contiguous() for name in sorted(state)}
         try:
             save_file(plain, partial, metadata={"method": imported.method})  # one entry: their order would be chance
         except SafetensorError as error:  # its own word for a full disk
             raise CheckpointError(f"{path}: could not be written ({shown(error)})") from None
         partial.chmod(0o644)  # safetensors lets only its owner read it
-    with tables.replacing(path.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(asdict(imported), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial_card.write_text(json.dumps(asdict(imported), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _is_replaceable(card: Path) -> bool:
+    """Say whether a file is not there, or is what `write` wrote."""
+    if not os.path.lexists(card):
+        return True
+    try:
+        content = json.loads(card.read_bytes()) if card.is_file() and card.stat().st_size < MOST_OF_A_CARD else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() == {field.name for field in fields(Imported)}
 
 
 def told(imported: Imported, *, out: Path) -> str:
     """Say what was written and how it is used, in lines for a terminal."""
-    lines = [f"{imported.tensors} tensors of {imported.method} in {out}, and what is known of them beside it"]
+    shown_out = printable(str(out))
+    lines = [f"{imported.tensors} tensors of {imported.method} in {shown_out}, and what is known of them beside it"]
     if imported.missing:
         some = ", ".join(imported.missing[:3]) + (", ..." if len(imported.missing) > 3 else "")
         lines.append(f"{len(imported.missing)} layers are not in {imported.source} and start anew: {some}")
@@ -106,7 +123,7 @@ def told(imported: Imported, *, out: Path) -> str:
         lines.append(f"they need faces of {imported.input_size} px: set faces.input_size")
     lines.append(f"licence of its authors' code: {imported.licence}")
     size = "" if imported.input_size is None else f" -S faces.input_size={imported.input_size}"
-    lines.append(f"next: dvc exp run -S train.method={imported.method}{size} -S train.init={out}")
+    lines.append(f"next: dvc exp run -S train.method={imported.method}{size} -S train.init={shown_out}")
     return "\n".join(lines) + "\n"
 
 
@@ -125,7 +142,9 @@ def read(path: Path) -> dict[str, Tensor]:
     if start.startswith(keras.MAGIC):
         official = keras.read(path)
     elif start[8:9] == b"{":
-        official = weights.read(path, setting="weights")[0]
+        official, made_for = weights.read(path, setting="weights")
+        if made_for is not None:
+            raise CheckpointError(f"{path}: is converted already, for {shown(made_for)}; train.init takes it as it is")
     else:
         official = pickles.read(path)
     for name in official:  # they get into messages, and into our own readers of names
@@ -152,10 +171,11 @@ def _tried(method: str, official: dict[str, Tensor]) -> tuple[str | None, dict[s
     if method in ("cnn_gru", "cnn_lstm"):  # the published network carries the frame head, and does not use it
         state = {name: tensor for name, tensor in state.items() if not name.startswith("frame_head.")}
     problem = weights.misfit(network, state, spec=spec)
-    state = {name: tensor.to(known[name].dtype) for name, tensor in state.items() if name in known}
     if problem is None and not any(_is_learned(name) for name in state):
         problem = "it holds none of its layers"
-    return problem, state, spec
+    if problem is not None:
+        return problem, {}, spec
+    return None, {name: tensor.to(known[name].dtype) for name, tensor in state.items()}, spec
 
 
 def _empty(spec: Spec) -> nn.Module:

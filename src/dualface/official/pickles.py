@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from dualface.errors import CheckpointError, shown
+from dualface.models.weights import LARGEST_FILE
 from dualface.official.machine import Machine
 from dualface.official.records import Module, Storage, View
 
-LARGEST_FILE = 2 * 2**30  # bytes; the largest official one has about a quarter of that
 MOST_BYTES = 2**30  # of all tensors of the network
 AT_ONCE = 4 * 2**20  # bytes of one text of a pickle, or of a zip's list of entries
 LARGEST_PICKLE = 64 * 2**20  # bytes, within a zip
@@ -202,7 +202,8 @@ def _of_module(whole: Module) -> dict[str, View]:
         inner = module.state["_modules"]
         passing = module.state.get("_non_persistent_buffers_set") or []
         entries += len(tensors) + len(inner) + len(passing)
-        if entries > MOST_ENTRIES or len(prefix) > LONGEST_NAME:
+        longest = len(prefix) + max(map(len, (*tensors, *inner)), default=0)
+        if entries > MOST_ENTRIES or longest > LONGEST_NAME:
             raise CheckpointError("its network is nested without end, or has far more layers than an official one")
         left_out = {name for name in passing if isinstance(name, str)}
         found = {name: value for name, value in tensors.items() if isinstance(value, View) and name not in left_out}

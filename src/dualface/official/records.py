@@ -9,6 +9,7 @@ import torch
 from dualface.errors import CheckpointError, shown
 
 MOST_AXES = 8
+MOST_NUMBERS = 2**48
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,15 @@ def view_of(storage: Any, offset: Any, size: Any, stride: Any) -> View:
         raise CheckpointError("a tensor in it has a negative or no proper shape")
     last = offset + sum((many - 1) * step for many, step in zip(size, stride, strict=True))
     numbers = math.prod(size)
+    if math.prod(max(1, many) for many in size) >= MOST_NUMBERS:  # also of an empty one: its strides are computed
+        raise CheckpointError("a tensor in it has a shape without bounds")
     if numbers and (last >= storage.length or numbers > storage.length):
         raise CheckpointError(f"a tensor in it is larger than the {storage.length:,} numbers that it is made of")
     return View(storage, offset, size, stride)
 
 
 def _is_count(number: object) -> TypeGuard[int]:
-    return type(number) is int and 0 <= number < 2**48
+    return type(number) is int and 0 <= number < MOST_NUMBERS
 
 
 def _part(view: Any) -> tuple[int, int]:

@@ -179,7 +179,8 @@ class _Run:
             raise Stopped(f"in epoch {self.place.epoch}, after {self.place.batch} of {len(self._feed)} batches; {kept}")
 
     def _close_epoch(self) -> None:
-        scored = self._processes.gather_objects(list(self._scored()))
+        self._processes.share_buffers(self._model)  # what is validated is what is kept
+        scored = self._validated()
         shown = methods.figure_levels(self._spec.levels)
         validation = {f"{level}_auc": roc_auc(*of_level(scored, level)) for level in shown}
         weights = {"video": self._loss.beta, "frame": 1 - self._loss.beta} if len(self._spec.levels) > 1 else {}
@@ -196,14 +197,21 @@ class _Run:
         place.epoch, place.batch, place.sums = place.epoch + 1, 0, {}
         self._progress(place)
 
-    def _scored(self) -> Iterator[VideoScores]:
-        """Score this process's share of the validation videos; a place to stop at."""
+    def _validated(self) -> list[VideoScores]:
+        """Score the validation videos, each process its share; a place to stop at, for all together."""
+        mine: list[VideoScores | None] = []
         window = self._train.scoring
         for video in score_videos(self._model, self._feed.validation(), device=self._device, **window):
             if self._stop():
-                self._stopping = True
-                self._save()
-            yield video
+                mine.append(None)
+                break
+            mine.append(video)
+        gathered = self._processes.gather_objects(mine)
+        scored = [video for video in gathered if video is not None]
+        if len(scored) < len(gathered):
+            self._stopping = True
+            self._save()
+        return scored
 
 
 def check(train_labels: dict[str, int], val_labels: dict[str, int]) -> None:

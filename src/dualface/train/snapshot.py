@@ -46,6 +46,10 @@ CODE = (
         "shards/sample.py",
         "label.py",
         "windows.py",
+        "params.py",
+        "device.py",
+        "shards/read.py",
+        "shards/stream.py",
     ),
 )
 LIBRARIES = ("torch", "torchvision", "numpy", "cv2")

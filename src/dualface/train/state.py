@@ -87,8 +87,11 @@ class State:
             self.scheduler.load_state_dict(facts["scheduler"])
             torch.random.set_rng_state(tensors["random"])
             best = Best(**facts["place"]["best"], state=_part(tensors, "best/"))
-            return Place(**{**facts["place"], "best": best})
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            place = Place(**{**facts["place"], "best": best})
+            if not _makes_sense(place):
+                raise ValueError("its place is none")
+            return place
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"the snapshot is not of this training ({reason}); delete it to start anew") from None
 
@@ -96,6 +99,16 @@ class State:
         """Give a moment the memory layout of its parameter: fused optimizers go through both from front to back."""
         parameter = [one for group in self.optimizer.param_groups for one in group["params"]][number]
         return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
+
+
+def _makes_sense(place: Place) -> bool:
+    """Say whether a training can go on from a place that a file names."""
+    counts = type(place.epoch) is int and type(place.batch) is int and place.epoch >= 1 and place.batch >= 0
+    numbers = (*place.sums.values(), *(value for row in place.history for value in row.values()), place.best.rank)
+    begun = not place.batch or {"learning_rate", "loss"} <= place.sums.keys()
+    return (
+        counts and begun and len(place.history) == place.epoch - 1 and all(type(one) in (int, float) for one in numbers)
+    )
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
