@@ -1,5 +1,6 @@
 """Train the detector on the training videos; keep the epoch that ranks the validation videos best."""
 
+import os
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
@@ -12,7 +13,8 @@ from dualface import label as labels
 from dualface.card import Card
 from dualface.errors import CheckpointError
 from dualface.feeds import Feed, RandomFeed
-from dualface.params import Params
+from dualface.models import weights
+from dualface.params import Params, TrainParams
 from dualface.processes import Processes
 from dualface.progress import bar
 from dualface.shards.read import Shards
@@ -34,7 +36,7 @@ def main() -> None:
         history="out: CSV, a row per epoch",
     )
     settings = params.load(args.params)
-    _refuse_own_output(args, settings)
+    _check_files(args, settings.train)
     processes.launch(entry.processes())
     machine = device.pick(threads=max(1, entry.workers() // processes.local_world()), number=processes.local_rank())
     with processes.joined(gpu=machine.torch.type == "cuda") as group, entry.stop_asked() as stop:
@@ -46,8 +48,12 @@ def main() -> None:
             with bar("train", unit="step", total=steps, shown=group.first) as shown:
 
                 def show(place: Place) -> None:
+                    done = (place.epoch - 1) * len(feed) + place.batch
+                    if done > shown.n + 1:
+                        shown.write(f"going on after {done} of {steps} steps", file=sys.stderr)
+                        shown.n = shown.initial = done  # or its rate would count them
                     shown.set_postfix_str(_told(place), refresh=False)
-                    shown.update((place.epoch - 1) * len(feed) + place.batch - shown.n)
+                    shown.update(done - shown.n)
 
                 if group.first:
                     sys.stderr.write(f"training on {machine}{f', {group.world} processes' * (group.world > 1)}\n")
@@ -62,14 +68,17 @@ def main() -> None:
                 sys.stderr.write(f"note: {left}, which did not end; delete it if you do not mean to go on with it\n")
 
 
-def _refuse_own_output(args: Namespace, settings: Params) -> None:
-    """Raise CheckpointError where training is to start from the file that it replaces, which DVC removes before."""
-    for name, given in (("weights", settings.train.weights), ("init", settings.train.init)):
-        if Path(given).resolve().is_relative_to(args.model.resolve()):
+def _check_files(args: Namespace, train: TrainParams) -> None:
+    """Raise CheckpointError, before data are read, where weights to start from are none, or are what is replaced."""
+    for name, given in (("weights", train.weights), ("init", train.init)):
+        if given in ("none", "imagenet", "torch", "paper"):
+            continue
+        if Path(os.path.realpath(given)).is_relative_to(os.path.realpath(args.model)):
             raise CheckpointError(
                 f"train.{name}: {given} is what this stage writes, and DVC removes it before: bring it back with "
                 f"`dvc checkout {args.model}`, copy it to another place, and give the copy"
             )
+        weights.check_file(Path(given), setting=f"train.{name}")
 
 
 def _feed(args: Namespace, settings: Params, *, machine: device.Device, group: Processes) -> tuple[Feed, str]:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,52 @@ def test_a_stage_ends_with_the_dvc_that_runs_it(tmp_path):
         time.sleep(2)  # its imports
         parent.kill()
     wait_until(lambda: not is_running(child))
+
+
+SAVING = """
+import os, sys, time
+from dualface import entry
+from dualface.errors import Stopped
+def main():
+    with entry.stop_asked() as stop:
+        open("pid", "w").write(str(os.getpid()))
+        while not stop():
+            time.sleep(0.05)
+        time.sleep(3)
+        open("saved", "w").write("x")
+        raise Stopped("all is saved")
+entry.run(main)
+"""
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP, None])
+def test_a_stage_whose_dvc_has_gone_has_time_to_save(tmp_path, first):
+    (tmp_path / "stage.py").write_text(SAVING)
+    shell = f"{sys.executable} stage.py 2>/dev/null; true"  # not the last command, or the shell would become it
+    with subprocess.Popen(["/bin/sh", "-c", shell], cwd=tmp_path, env={**os.environ, "DVC_STAGE": "train"}) as parent:
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        child = int((tmp_path / "pid").read_text())
+        if first:
+            os.kill(child, first)
+        parent.kill()
+    wait_until(lambda: not is_running(child))
+    assert (tmp_path / "saved").exists()
+
+
+def test_what_nohup_started_stays_when_the_terminal_goes():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with entry.stop_asked() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_a_message_can_not_move_the_cursor():
+    with pytest.raises(SystemExit) as exit_:
+        entry.run(raising(ParamsError("naïve \x1b[2J\n")))
+    assert exit_.value.code == "error: naïve \\x1b[2J\\n"
 
 
 def wait_until(condition, seconds=20):

@@ -1,5 +1,6 @@
 """Two processes on one machine, by gloo: what they compute together is what one computes alone."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,10 @@ from safetensors.torch import load_file
 
 from conftest import ROOT
 from dualface import processes
+from dualface.metrics import roc_auc, youden_threshold
+from dualface.predict import score_videos
 from dualface.processes import ALONE
+from dualface.scores import of_level
 from dualface.train.fit import network
 from dualface.train.step import Step
 from test_entry import is_running, wait_until
@@ -73,6 +77,66 @@ def test_several_processes_have_the_loss_and_gradient_of_the_whole_batch(tmp_pat
     assert got.pop("loss").item() == pytest.approx(told["loss"], rel=1e-6)
     for name, gradient in want.items():
         torch.testing.assert_close(got[name], gradient, rtol=1e-5, atol=1e-5 * float(gradient.abs().max()), msg=name)
+
+
+VALIDATED = """
+import json, sys
+sys.path[:0] = [{tests!r}]
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from dualface import processes
+from dualface.errors import Stopped
+from dualface.train.snapshot import Snapshots
+from safetensors.torch import save_file
+from world import World, run
+asked = 0
+def stop():
+    global asked
+    asked += 1
+    return {stops} and group.rank == 1 and asked > 3  # an epoch has 3 steps: while it validates
+with processes.joined(gpu=False) as group:
+    snapshots = Snapshots(Path({out!r})) if group.first else None
+    try:
+        trained = run(World(Path({shards!r})), processes=group, snapshots=snapshots, stop=stop, train={{"epochs": 2}})
+    except Stopped:
+        Path({out!r}, f"stopped{{group.rank}}").touch()
+    else:
+        if group.first:
+            save_file(trained.best.state, {out!r} + "/model.safetensors")
+            Path({out!r}, "told").write_text(json.dumps([trained.best.validation, trained.best.thresholds]))
+"""
+
+
+def several(tmp_path, *, stops):
+    world = World(tmp_path / "shards")
+    world.folder.mkdir()
+    world.write()
+    script = tmp_path / "script.py"
+    script.write_text(
+        VALIDATED.format(tests=str(ROOT / "tests"), shards=str(world.folder), out=str(tmp_path), stops=stops)
+    )
+    torchrun(script, count=2)
+    return world
+
+
+def test_what_several_processes_validate_is_what_they_keep(tmp_path):
+    world = several(tmp_path, stops=False)
+    validation, thresholds = json.loads((tmp_path / "told").read_text())
+    train = train_params()
+    model = network(train.spec(32), train=train, device=CPU)
+    model.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    tracks = feed_of(world, loss_params(), train).validation()
+    scored = list(score_videos(model.eval(), tracks, device=CPU, **train.scoring))
+    for level, threshold in thresholds.items():
+        label_and_score = of_level(scored, level)
+        assert roc_auc(*label_and_score) == validation[f"{level}_auc"]
+        assert youden_threshold(*label_and_score) == pytest.approx(threshold, abs=1e-6)
+
+
+def test_one_that_is_to_stop_while_it_validates_stops_all_after_a_snapshot(tmp_path):
+    several(tmp_path, stops=True)
+    assert {path.name for path in tmp_path.glob("s*")} >= {"stopped0", "stopped1", "snapshot.safetensors"}
 
 
 def test_alone_nothing_is_gathered():

@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dualface import tables
 from dualface.errors import DualfaceError, Stopped, printable
+
+SECONDS_TO_SAVE = 60.0  # for a stage whose DVC has gone
 
 
 def paths(description: str | None, **helps: str) -> argparse.Namespace:
@@ -54,32 +56,42 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _leave_with_parent(parent: int) -> None:
-    """End this process soon after its parent: a DVC that was killed must not leave a stage writing on."""
+    """End this process soon after its parent: a DVC that was killed must not leave a stage writing on.
+
+    What can save its work (`stop_asked`) has time for that, as when its terminal hangs up; all else ends at once.
+    """
     while os.getppid() == parent:
         time.sleep(1)
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(SECONDS_TO_SAVE)
     os._exit(1)
 
 
 def _tell_once(text: str) -> None:
     """Write to the terminal, on each machine once: of processes that work together the first speaks for all."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        sys.stderr.write(text)
+        with suppress(OSError):  # of a terminal that is gone
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], bool]]:
-    """Give a question whether to stop: true from the first SIGTERM (a cluster's preemption) or Ctrl-C on.
+    """Give a question whether to stop: true from the first SIGTERM (a cluster's preemption), SIGHUP or Ctrl-C on.
 
-    A second one ends the process as it always does.
+    A second one ends the process as it always does, but for SIGHUP: it says that the parent has gone, who may have
+    gone by the signal that came first.
     """
     asked: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    if before[signal.SIGHUP] == signal.SIG_IGN:  # nohup
+        del before[signal.SIGHUP]
 
     def note(number: int, _frame: object) -> None:
         asked.append(number)
-        _tell_once("\nstopping after this step\n")
         for one, handler in before.items():
-            signal.signal(one, handler)
+            signal.signal(one, signal.SIG_IGN if one == signal.SIGHUP else handler)
+        _tell_once("\nstopping after this step\n")
 
     for number in before:
         signal.signal(number, note)

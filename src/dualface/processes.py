@@ -66,7 +66,7 @@ class Processes:
         return carrier[0]
 
     def share_buffers(self, model: nn.Module) -> None:
-        """Give all processes the first one's buffers: the averages of batch normalisation, which each keeps for itself."""
+        """Give all processes the first one's buffers: of the averages of batch normalisation, each keeps its own."""
         if self.world > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, 0)

@@ -58,7 +58,7 @@ def _message(error: dict[str, Any]) -> str:
         case "missing":
             return f"{place}: missing"
         case "conflict":
-            return f"{place}: {error['msg']}"
+            return f"{place}: {error['msg']}" if error["loc"] else str(error["msg"])
         case "model_type":
             return f"{place}: expected a section with keys, got {got}"
         case "literal_error":

@@ -94,7 +94,7 @@ def test_two_cannot_train_the_same_at_once(tmp_path):
 
 # What training imports and what does not shape it: how things are read, written, shown or asked for.
 SHAPE_NOTHING = {
-    *("ahead", "card", "checkpoint", "device", "entry", "errors", "history", "key", "params", "progress", "scores"),
+    *("ahead", "card", "checkpoint", "device", "entry", "errors", "history", "key", "progress", "scores"),
     *("shards/read", "shards/stream", "shards/tar", "split", "tables", "train/memory", "train/snapshot"),
     *("schema", "version", "workfolder", "yaml12"),
 }

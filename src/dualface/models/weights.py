@@ -24,6 +24,16 @@ FREE = {
 }
 
 
+def check_file(path: Path, *, setting: str) -> None:
+    """Raise CheckpointError, naming the parameter `setting`, unless weights may be in `path`."""
+    if path.is_dir():
+        raise CheckpointError(f"{setting}: {path}: a folder; give the file of weights in it")
+    if not path.is_file():
+        raise CheckpointError(f"{setting}: {path}: no such file")
+    if path.stat().st_size > LARGEST_FILE:
+        raise CheckpointError(f"{setting}: {path}: larger than {LARGEST_FILE:,} bytes: no network here is")
+
+
 def read(path: Path, *, setting: str) -> tuple[dict[str, Tensor], str | None]:
     """Read a file of tensors.
 
@@ -37,12 +47,7 @@ def read(path: Path, *, setting: str) -> tuple[dict[str, Tensor], str | None]:
     Raises:
         CheckpointError: there is none, or it is something else.
     """
-    if path.is_dir():
-        raise CheckpointError(f"{setting}: {path}: a folder; give the file of weights in it")
-    if not path.is_file():
-        raise CheckpointError(f"{setting}: {path}: no such file")
-    if path.stat().st_size > LARGEST_FILE:
-        raise CheckpointError(f"{setting}: {path}: larger than {LARGEST_FILE:,} bytes: no network here is")
+    check_file(path, setting=setting)
     try:
         with safe_open(path, framework="pt") as file:
             method = (file.metadata() or {}).get("method")

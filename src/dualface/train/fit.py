@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -24,6 +25,7 @@ from dualface.params import LossParams, TrainParams
 from dualface.predict import score_videos
 from dualface.processes import Processes
 from dualface.scores import VideoScores, of_level
+from dualface.shards.sample import FaceTrack
 from dualface.train.optimizer import optimizer_of
 from dualface.train.snapshot import Snapshots
 from dualface.train.state import Best, Place, State
@@ -74,7 +76,7 @@ def fit(
         processes: who trains this model together.
         snapshots: where to go on from, and to save to; None = neither. The first process's counts.
         stop: asked at each step and each validation video; training ends at most two steps later.
-        progress: called after each step and each epoch.
+        progress: called after each step and each epoch, and where it goes on from a snapshot.
 
     Raises:
         TrainingError: the loss is not finite, memory does not suffice, or the faces are of another size.
@@ -85,7 +87,8 @@ def fit(
         torch.manual_seed(train.seed)
         run = _Run(feed, input_size=input_size, loss=loss, train=train, device=device, processes=processes)
         run.attend(snapshots=snapshots, stop=stop, progress=progress)
-        run.resume()
+        if run.resume():
+            progress(run.place)
         with naming_deaths():
             while run.place.epoch <= train.epochs:
                 run.epoch()
@@ -121,11 +124,12 @@ class _Run:
         self._snapshots = snapshots if self._processes.first else None
         self._stop, self._stopping, self._progress = stop, False, progress
 
-    def resume(self) -> None:
-        """Go on from the first process's snapshot, if it has one."""
+    def resume(self) -> bool:
+        """Go on from the first process's snapshot; return whether it has one."""
         saved = self._processes.from_first(self._snapshots.load() if self._snapshots else None)
         if saved is not None:
             self.place = self._state.restored(*saved)
+        return saved is not None
 
     def epoch(self) -> None:
         """Run the rest of the epoch at work, and validate it."""
@@ -136,11 +140,7 @@ class _Run:
             self.place.sums = {"learning_rate": float(self._step.scheduler.get_last_lr()[0])}
         told: Told | None = None
         for batch in self._timed(self._feed.epoch(self.place.epoch, start=self.place.batch)):
-            if (side := batch.faces.shape[1]) != self._spec.input_size:
-                raise TrainingError(
-                    f"the faces of {batch.keys[0]!r} have {side} px, and faces.input_size is {self._spec.input_size}; "
-                    "run `dvc repro faces`"
-                )
+            self._check_side(batch.keys[0], batch.faces)
             before, told = told, self._step.run(batch, stop=self._stop())
             if before is not None:
                 self._note(before)  # the device is already at work on the next one
@@ -197,11 +197,23 @@ class _Run:
         place.epoch, place.batch, place.sums = place.epoch + 1, 0, {}
         self._progress(place)
 
+    def _check_side(self, key: str, faces: torch.Tensor | np.ndarray) -> None:
+        if (side := faces.shape[1]) != self._spec.input_size:
+            raise TrainingError(
+                f"the faces of {key!r} have {side} px, and faces.input_size is {self._spec.input_size}; "
+                "run `dvc repro faces`"
+            )
+
+    def _validation(self) -> Iterator[tuple[FaceTrack, int]]:
+        for track, label in self._feed.validation():
+            self._check_side(track.key, track.faces)
+            yield track, label
+
     def _validated(self) -> list[VideoScores]:
         """Score the validation videos, each process its share; a place to stop at, for all together."""
         mine: list[VideoScores | None] = []
         window = self._train.scoring
-        for video in score_videos(self._model, self._feed.validation(), device=self._device, **window):
+        for video in score_videos(self._model, self._validation(), device=self._device, **window):
             if self._stop():
                 mine.append(None)
                 break

@@ -47,9 +47,6 @@ CODE = (
         "label.py",
         "windows.py",
         "params.py",
-        "device.py",
-        "shards/read.py",
-        "shards/stream.py",
     ),
 )
 LIBRARIES = ("torch", "torchvision", "numpy", "cv2")
@@ -86,7 +83,7 @@ class Snapshots:
             )
         except SafetensorError as error:  # its own word for a full disk
             partial.unlink(missing_ok=True)
-            raise CheckpointError(f"{self._path}: could not be written ({error}); the one before is kept") from None
+            raise CheckpointError(f"{self._path}: could not be written ({error}); one from before is kept") from None
         with partial.open("rb") as file:
             os.fsync(file.fileno())  # a power failure must not leave a name without its content
         partial.replace(self._path)
@@ -162,6 +159,7 @@ def identity(loss: LossParams, train: TrainParams, data_sha256: str) -> str:
         "train": train.model_dump(),
         "data": data_sha256,
         "code": [workfolder.file_digest(package / file) for file in CODE],
+        "given": [workfolder.file_digest(path) for path in map(Path, (train.weights, train.init)) if path.is_file()],
         "libraries": {name: sys.modules[name].__version__ for name in LIBRARIES},
     }
     return workfolder.digest(facts)

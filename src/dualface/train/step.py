@@ -24,6 +24,7 @@ from dualface.params import LossParams, TrainParams
 from dualface.processes import Processes
 from dualface.train import memory
 
+KEYS = 32  # of a batch, in a message
 NOWHERE = -1.0  # the label of what counts nowhere: padding
 
 
@@ -53,7 +54,8 @@ class Told:
             self.ready.synchronize()
         numbers = dict(zip(self.names, self.values.tolist(), strict=True))
         if not torch.isfinite(self.values).all():
-            shown = ", ".join(self.keys[:3]) + (f" and {len(self.keys) - 3} more" if len(self.keys) > 3 else "")
+            more = len(self.keys) - KEYS
+            shown = ", ".join(self.keys[:KEYS]) + (f" and {more} more" if more > 0 else "")
             raise TrainingError(
                 f"the loss is {numbers['loss']} in the batch of {shown}: "
                 "lower train.learning_rate, or look at these videos' faces"
@@ -96,6 +98,13 @@ class Step:
             terms = self._terms(batch, stop=stop)
             (terms["loss"] * self.processes.world).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise TrainingError(
+                f"the batch of {batch.keys[0]} leaves batch normalisation a single number of each kind: "
+                "set train.frames or train.batch_size to another value"
+            ) from None
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
