@@ -103,7 +103,8 @@ with processes.joined(gpu=False) as group:
         Path({out!r}, f"stopped{{group.rank}}").touch()
     else:
         if group.first:
-            save_file(trained.best.state, {out!r} + "/model.safetensors")
+            state = {{name: tensor.contiguous() for name, tensor in trained.best.state.items()}}
+            save_file(state, {out!r} + "/model.safetensors")
             Path({out!r}, "told").write_text(json.dumps([trained.best.validation, trained.best.thresholds]))
 """
 
