@@ -4,8 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualface.batches import collate, epoch_batches, valid
+from dualface.batches import collate, epoch_batches, fitted, valid
 from dualface.errors import ShardError
+from dualface.windows import Sampling
 
 
 @given(real=st.integers(1, 60), fake=st.integers(1, 60), batch_size=st.integers(2, 20), fewest=st.integers(0, 10))
@@ -26,6 +27,19 @@ def test_each_video_is_dealt_and_each_batch_holds_the_fakes_asked_for(real, fake
     turns = np.bincount(dealt)
     assert np.ptp(turns[is_fake]) <= 1
     assert np.ptp(turns[~is_fake]) <= 1
+
+
+@given(real=st.integers(1, 60), fake=st.integers(1, 60), batch_size=st.integers(2, 10**6), share=st.floats(0, 0.9))
+def test_a_batch_larger_than_the_data_repeats_no_more_fakes_than_their_share_takes(real, fake, batch_size, share):
+    is_fake = np.array([False] * real + [True] * fake)
+    asked = max(1, min(round(share * batch_size), batch_size - 1))
+    ways = {"frames": 1, "stride": 1, "flip": False, "seed": 0}
+    given_ = fitted(Sampling(batch_size=batch_size, fewest=asked, **ways), is_fake)
+    assert 1 <= given_.fewest <= asked
+    assert given_.fewest == asked or real < batch_size - asked
+    batches = epoch_batches(is_fake, batch_size=batch_size, fewest=given_.fewest, rng=np.random.default_rng(0))
+    assert all(sum(is_fake[batch]) >= (asked / batch_size) * len(batch) - 1 for batch in batches if batch_size < 20)
+    assert max(map(len, batches)) <= max(real + fake, 11 * real + 1)
 
 
 def window(key="a", *, count=5, label=0, side=16):

@@ -36,7 +36,7 @@ def merge(path: Path, changes: dict) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def run(folder: Path, *command: str) -> str:
+def run(folder: Path, *command: str, works: bool = True, **variables: str) -> str:
     scripts = Path(sys.executable).parent
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DUALFACE_", "GIT_", "DVC_"))
@@ -46,8 +46,9 @@ def run(folder: Path, *command: str) -> str:
         "PYTHONPATH": str(folder / "src"),
         "HOME": str(folder.parent),
     }
+    environment |= variables
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+    assert (result.returncode == 0) == works, f"{' '.join(command)}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
     return result.stdout + result.stderr
 
 
@@ -142,6 +143,28 @@ def test_another_method_re_runs_what_comes_after_the_subset_and_shows_its_own_le
     run(house, "dualface", "show", "results/metrics.json")
     assert "results/metrics.json" in run(house, "dvc", "metrics", "show", "--json")
     run(house, "dvc", "plots", "show", "--out", str(house.parent / f"plots-{method}"))
+
+
+def test_two_processes_train_one_model(house):
+    merge(house / "params.yaml", {"loss": {"gamma": 0.2}})
+    output = run(house, "dvc", "repro", "train", DUALFACE_PROCESSES="2", DUALFACE_DEVICE="cpu")
+    assert ran(output) == ["train"]
+    assert "training on cpu" in output and ", 2 processes" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("data/model/model.safetensors", "is what this stage writes"), ("weights/none.safetensors", "no such file")],
+)
+def test_weights_that_training_can_not_start_from_are_told_before_data_are_read(house, given, words):
+    before = (house / "params.yaml").read_text()
+    merge(house / "params.yaml", {"train": {"weights": given}})
+    paths = ["--split", "none.csv", "--shards", "none", "--model", "data/model", "--history", "none.csv"]
+    output = run(house, "python", "stages/train.py", *paths, works=False)
+    (house / "params.yaml").write_text(before)
+    assert output.startswith(f"error: train.weights: {given}")
+    assert words in output
+    assert output.count("\n") == 1
 
 
 def test_a_listing_of_ones_own_never_renders_the_demo(house):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dualface.errors import ShardError, TrainingError
-from dualface.windows import Window
+from dualface.windows import Sampling, Window
 
 
 def check_classes(is_fake: np.ndarray, *, fewest: int) -> None:
@@ -20,6 +20,14 @@ def check_classes(is_fake: np.ndarray, *, fewest: int) -> None:
             f"train has {len(is_fake) - fakes} real and {fakes} fake videos: "
             "both classes are needed; look at params.yaml, subset"
         )
+
+
+def fitted(sampling: Sampling, is_fake: np.ndarray) -> Sampling:
+    """Ask for no more fakes in a batch than have their share beside all real videos: `batch_size` may exceed those."""
+    room, reals = sampling.batch_size - sampling.fewest, int(np.count_nonzero(~is_fake))
+    if not sampling.fewest or reals >= room:
+        return sampling
+    return replace(sampling, fewest=max(1, math.ceil(sampling.fewest * reals / room)))
 
 
 def count_batches(is_fake: np.ndarray, *, batch_size: int, fewest: int) -> int:

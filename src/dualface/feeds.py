@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dualface import label as labels
-from dualface.batches import Batch, check_classes, collate, count_batches, epoch_batches, reversed_draws
+from dualface.batches import Batch, check_classes, collate, count_batches, epoch_batches, fitted, reversed_draws
 from dualface.errors import DualfaceError, TrainingError
 from dualface.shards.read import Shards
 from dualface.shards.sample import FaceTrack
@@ -64,7 +64,7 @@ class EpochSampler:
         self._videos = len(video_labels)
         self._is_fake = np.tile(np.array(video_labels) == labels.FAKE, sampling.visits)
         check_classes(self._is_fake, fewest=max(sampling.fewest, int(sampling.mirrored)))
-        self._sampling, self._rank, self._world = sampling, rank, world
+        self._sampling, self._rank, self._world = fitted(sampling, self._is_fake), rank, world
         self.epoch = self.start = 0
         fewest = min(map(len, self._batches()))
         if fewest < world:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dualface import label as labels
 from dualface.ahead import ahead
-from dualface.batches import Batch, check_classes, collate, count_batches
+from dualface.batches import Batch, check_classes, collate, count_batches, fitted
 from dualface.errors import TrainingError
 from dualface.shards.sample import FaceTrack, decode
 from dualface.shards.stream import Survey
@@ -141,6 +141,7 @@ class StreamFeed:
         """
         label_of = np.tile(list(train_labels.values()), sampling.visits)
         check_classes(label_of == labels.FAKE, fewest=sampling.fewest)
+        sampling = fitted(sampling, label_of == labels.FAKE)
         self._survey, self._sampling = survey, sampling
         self._train, self._val = list(train_labels.items()), val_labels
         self._number = {key: number for number, key in enumerate(train_labels)}

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from dualface import methods
 from dualface.errors import CheckpointError
 from dualface.models import weights
+from dualface.models.make import make
 
 
 def tensors(*names):
@@ -59,3 +62,11 @@ def test_a_folder_is_told_apart_from_what_is_not_there(tmp_path):
         weights.read(tmp_path, setting="train.init")
     with pytest.raises(CheckpointError, match=r"train.init: .*: no such file"):
         weights.read(tmp_path / "a", setting="train.init")
+
+
+def test_mesonets_weights_say_for_which_faces_they_are(tmp_path):
+    state = make(methods.spec("meso4", backbone="none", temporal="none", levels="frame", input_size=256)).state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    small = methods.spec("meso4", backbone="none", temporal="none", levels="frame", input_size=64)
+    with pytest.raises(CheckpointError, match=r"1 of another shape; .*; it is for faces.input_size: 256$"):
+        make(small, init=str(tmp_path / "w.safetensors"))

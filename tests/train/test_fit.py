@@ -147,7 +147,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(world, trained, tmp_pa
     assert (tmp_path / "snapshot.safetensors").is_file()
     seen = []
     again = run(world, train=changes, snapshots=Snapshots(tmp_path), progress=lambda p: seen.append((p.epoch, p.batch)))
-    assert (1, 1) not in seen
+    assert (1, 1) not in seen[1:]  # the first is where it goes on
     assert same(again, whole)
 
 
@@ -202,3 +202,30 @@ def test_the_work_folder_is_of_these_settings_data_and_code_alone(tmp_path):
     }
     assert len(names) == 4
     assert snapshot.identity(loss_params(), train_params(), "a") in names
+    given = tmp_path / "w.safetensors"
+    for content in (b"a", b"b"):
+        given.write_bytes(content)
+        names.add(snapshot.identity(loss, train_params(init=str(given)), "a"))
+    assert len(names) == 6  # another file by the same name is another training
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epoch": "x"}, {"epoch": 0}, {"batch": -3}, {"sums": {}}, {"sums": {"loss": []}}, {"history": [3]}, {"best": 1}],
+)
+def test_a_snapshot_with_odd_facts_is_refused(world, tmp_path, change):
+    with pytest.raises(Killed):
+        run(world, snapshots=Snapshots(tmp_path, seconds=0), progress=die_after(1))
+    tensors, facts = Snapshots(tmp_path).load()
+    facts["place"].update(change)
+    Snapshots(tmp_path).save(tensors, facts)
+    with pytest.raises(CheckpointError, match="the snapshot is not of this training .*; delete it to start anew"):
+        run(world, snapshots=Snapshots(tmp_path))
+
+
+def die_after(steps):
+    def die(place):
+        if place.batch > steps:
+            raise Killed
+
+    return die

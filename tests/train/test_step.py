@@ -12,7 +12,7 @@ from dualface.processes import ALONE
 from dualface.train import memory
 from dualface.train.fit import network
 from dualface.train.step import Layout, Step, Told, table_of, terms_of
-from world import CPU, World, feed_of, loss_params, train_params
+from world import CPU, World, feed_of, loss_params, run, train_params
 
 
 def batch_of(*, lengths=(3, 2, 1), labels=(1, 0, 0)):
@@ -99,9 +99,15 @@ def test_squared_error_is_of_the_probability():
 
 
 def test_a_number_that_is_not_finite_names_the_videos():
-    told = Told([f"k{i}" for i in range(5)], ("loss",), torch.tensor([float("inf")]), None)
-    with pytest.raises(TrainingError, match=r"the loss is inf in the batch of k0, k1, k2 and 2 more: lower train"):
+    told = Told([f"k{i}" for i in range(34)], ("loss",), torch.tensor([float("inf")]), None)
+    with pytest.raises(TrainingError, match=r"the loss is inf in the batch of k0, k1, .*, k31 and 2 more: lower train"):
         told.read()
+
+
+def test_a_batch_that_batch_normalisation_can_not_take_is_told(tmp_path):
+    small = World(tmp_path, train={"a": 1, "b": 0, "c": 0}, side=16).write()
+    with pytest.raises(TrainingError, match=r"the batch of [abc] leaves batch normalisation a single number"):
+        run(small, loss={"name": "bce"}, train={"frames": 1, "batch_size": 2})
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def make(name: str, *, weights: str) -> nn.Module:
     except OSError as error:
         raise CheckpointError(
             f"train.weights: ImageNet weights for {name} could not be downloaded ({error}); "
-            "give a .safetensors file, or `none`"
+            f"put them into {torch.hub.get_dir()}/checkpoints, or give a .safetensors file, or `none`"
         ) from None
     if weights not in ("none", "imagenet"):
         _load(network, Path(weights))

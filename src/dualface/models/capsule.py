@@ -180,9 +180,10 @@ def _imagenet() -> dict[str, Tensor]:
     try:
         whole = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     except OSError as error:
+        file = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
         raise CheckpointError(
             f"train.weights: ImageNet weights for capsule could not be downloaded ({error}); "
-            "give `none`, or a file of `dualface import-weights` as train.init"
+            f"put {file} into {torch.hub.get_dir()}/checkpoints, or give `none`"
         ) from None
     parts = {name.removeprefix("features."): tensor for name, tensor in whole.items() if name.startswith("features.")}
     return {name: tensor for name, tensor in parts.items() if int(name.split(".")[0]) < TRUNK}

@@ -24,6 +24,9 @@ FREE = {
 }
 
 
+MESO_PX = {16 * count * count: 32 * count for count in range(1, 33)}  # inputs of the dense layer, by the side
+
+
 def check_file(path: Path, *, setting: str) -> None:
     """Raise CheckpointError, naming the parameter `setting`, unless weights may be in `path`."""
     if path.is_dir():
@@ -77,10 +80,18 @@ def load(detector: nn.Module, path: Path, *, spec: Spec) -> set[str]:
     if method is not None and method != spec.method and not {method, spec.method} <= set(FAMILY):
         raise CheckpointError(f"train.init: {path}: weights of {shown(method)}, and train.method is {spec.method}")
     if problem := misfit(detector, state, spec=spec):
-        raise CheckpointError(f"train.init: {path}: does not fit {spec.method}: {problem}")
+        side = meso_side(state) if spec.method in ("meso4", "mesoinception4") else None
+        hint = f"; it is for faces.input_size: {side}" if side and side != spec.input_size else ""
+        raise CheckpointError(f"train.init: {path}: does not fit {spec.method}: {problem}{hint}")
     with torch.no_grad():
         detector.load_state_dict(state, strict=False)
     return set(state)
+
+
+def meso_side(state: dict[str, Tensor]) -> int | None:
+    """Tell from MesoNet's weights the side of the faces that they are for, px; of the other methods' any side is."""
+    dense = state.get("network.dense.0.weight")
+    return MESO_PX.get(dense.shape[1]) if dense is not None and dense.ndim == 2 else None
 
 
 def misfit(detector: nn.Module, state: dict[str, Tensor], *, spec: Spec) -> str | None:

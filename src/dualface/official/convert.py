@@ -24,7 +24,6 @@ from dualface.official import keras, pickles
 MOST_OF_A_CARD = 2**20  # bytes
 LONGEST_NAME = 200  # characters of a tensor's name; official ones have up to 60
 PRUNED = "num_batches_tracked"  # of older files it is missing, and no result depends on it
-MESO_PX = {64 * count * count // 4: 32 * count for count in range(1, 33)}  # inputs of the dense layer, by the side
 
 
 @dataclass(frozen=True)
@@ -195,9 +194,8 @@ def _prefixed(method: str, name: str) -> str:
 def _spec(method: str, state: dict[str, Tensor]) -> Spec:
     """Tell the network's size, and the backbone of the dual family, from the tensors."""
     side, backbone = METHODS[method].input_size, "resnet50"
-    dense = state.get("network.dense.0.weight")
-    if dense is not None and dense.ndim == 2:
-        side = MESO_PX.get(dense.shape[1], side)
+    if method in ("meso4", "mesoinception4"):
+        side = weights.meso_side(state) or side
     for name, probe in BACKBONES.items():
         if all((key in state) == there for key, there in probe.items()):
             backbone = name
