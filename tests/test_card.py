@@ -41,6 +41,7 @@ def test_the_same_card_gives_the_same_bytes_and_keeps_the_order_of_params(tmp_pa
         ({"thresholds": {"video": True, "frame": 0.5}}, "thresholds.video must be a number in"),
         ({"epoch": 0}, "epoch must be a whole number from 1"),
         ({"epoch": True}, "epoch must be a whole number from 1"),
+        ({"epoch": 10**400}, "epoch must be a whole number from 1"),
         ({"epoch": 3.0}, "epoch must be a whole number from 1"),
         ({"data_sha256": "abc"}, "data_sha256 must be 64 hex digits"),
         ({"weights_sha256": None}, "weights_sha256 must be 64 hex digits"),
@@ -57,6 +58,10 @@ def test_the_same_card_gives_the_same_bytes_and_keeps_the_order_of_params(tmp_pa
             {"model": {**CARD.model, "levels": ["scene"]}},
             "model: levels.0: expected one of 'video' or 'frame'",
         ),
+        ({"model": {**CARD.model, "backbone": "none"}}, "model does not go together"),
+        ({"model": {**CARD.model, "backbone": "vgg"}}, "model: backbone: expected .* got 'vgg'"),
+        ({"model": {**CARD.model, "levels": ["x"] * 50_000}}, "levels.7: .* got 'x'; and 49992 more; run `dvc"),
+        ({"model": {**CARD.model, "\x1b[2J" * 999: 1}}, r"model: (\\x1b\[2J){9}[^;]*\.\.\.: unknown"),
         ({"model": {**CARD.model, "levels": []}}, "model does not go together"),
         ({"model": {**CARD.model, "method": "cnn_gru"}}, "model does not go together"),
         ({"model": {**CARD.model, "levels": ["frame"]}}, "thresholds must have video and video_max and frame"),
@@ -82,7 +87,9 @@ def test_a_missing_field_is_named(tmp_path):
         card.read(tmp_path / "card.json")
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b"\xff\xfe", b'{"epoch": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b'{"version": "\\ud800"}', b"[1]", b"\xff\xfe", b'{"epoch": NaN}', b"[" * 100_000]
+)
 def test_what_is_no_json_object_is_refused(tmp_path, raw):
     (tmp_path / "card.json").write_bytes(raw)
     with pytest.raises(CheckpointError, match="not "):

@@ -62,6 +62,18 @@ def test_a_card_for_another_backbone_is_refused(folder):
         checkpoint.load(folder)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.complex64])
+def test_weights_of_numbers_that_a_network_does_not_have_are_refused(model, tmp_path, dtype):
+    odd = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()
+    }
+    checkpoint.save(tmp_path / "model", odd, CARD)
+    with pytest.raises(
+        CheckpointError, match=r"does not fit the model of card.json: of \d+ tensors \d+ of another type"
+    ):
+        checkpoint.load(tmp_path / "model")
+
+
 @pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.CARD])
 def test_a_missing_file_says_what_to_run(folder, name):
     (folder / name).unlink()

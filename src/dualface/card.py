@@ -4,11 +4,11 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dualface import methods, tables
 from dualface.errors import CheckpointError, ParamsError, shown
-from dualface.methods import Level, Spec
+from dualface.methods import FAMILY, Backbone, Level, Spec, Temporal
 from dualface.params import Side
 from dualface.schema import Length, Name, Overlap, Section, parse
 
@@ -20,8 +20,8 @@ class Model(Section):
     """What determines the network, and the windows in which a video is scored: both with the ranges of params.yaml."""
 
     method: Name
-    backbone: Name
-    temporal: Name
+    backbone: Literal[Backbone, "none"]
+    temporal: Temporal
     levels: list[Level]
     input_size: Side
     frames: Length
@@ -93,6 +93,7 @@ def read(path: Path) -> Card:
         if len(raw) > MAX_BYTES:
             raise CheckpointError(f"{path}: larger than {MAX_BYTES} bytes, so no card; run `dvc repro train`")
         content = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+        json.dumps(content, ensure_ascii=False).encode("utf-8")  # half a letter (a lone surrogate) could not be shown
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{path}: no such card; `dvc repro train` writes it beside the weights") from None
     except (ValueError, RecursionError) as error:
@@ -126,7 +127,7 @@ def _problem(content: Any) -> str | None:  # noqa: PLR0911  (one return per rule
         return f"version must be a text, is {shown(repr(content['version']))}"
     if problem := _model_problem(content["model"]):
         return problem
-    if not _is_number(content["epoch"], int) or content["epoch"] < 1:
+    if not _is_number(content["epoch"], int) or not 1 <= content["epoch"] < 2**31:
         return f"epoch must be a whole number from 1, is {shown(repr(content['epoch']))}"
     return _threshold_problem(content["thresholds"], methods.figure_levels(tuple(content["model"]["levels"])))
 
@@ -143,7 +144,8 @@ def _model_problem(model: dict[str, Any]) -> str | None:
     settled = methods.spec(
         known.method, backbone=known.backbone, temporal=known.temporal, levels=both, input_size=known.input_size
     )
-    if not known.levels or given != settled or not methods.METHODS[known.method].takes(known.input_size):
+    bare = known.method in FAMILY and known.backbone == "none"
+    if bare or not known.levels or given != settled or not methods.METHODS[known.method].takes(known.input_size):
         return f"model does not go together: {shown(model, length=200)}"
     return None
 

@@ -12,8 +12,9 @@ from torch import nn
 from dualface import card as cards
 from dualface import tables
 from dualface.card import Card
-from dualface.errors import CheckpointError
+from dualface.errors import CheckpointError, shown
 from dualface.models.make import make
+from dualface.models.weights import differences
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
@@ -49,13 +50,13 @@ def load(folder: Path) -> tuple[nn.Module, Card]:
     except FileNotFoundError:
         raise CheckpointError(f"{folder / WEIGHTS}: not found; it is written by `dvc repro train`") from None
     except SafetensorError as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: not a safetensors file ({error}); run `dvc repro train`") from None
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: not a safetensors file ({shown(error)}); run `dvc repro train`"
+        ) from None
     model = make(card.spec)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{folder / WEIGHTS}: does not fit the model of {CARD}: {reason}") from None
+    if problem := differences(model.state_dict(), state):
+        raise CheckpointError(f"{folder / WEIGHTS}: does not fit the model of {CARD}: {problem}; run `dvc repro train`")
+    model.load_state_dict(state, strict=False)
     return model.to(memory_format=torch.channels_last).eval(), card
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["video", "frame"]
+Backbone = Literal["cnn4", "resnet18", "resnet34", "resnet50", "resnet101"]
+Temporal = Literal["gru", "lstm", "none"]
 LossKind = Literal["joint", "bce", "focal", "squared_error", "component_bce", "cumulative"]
 
 FAMILY = ("dual", "cnn_gru", "cnn_lstm")  # one network and its corners

@@ -117,8 +117,8 @@ class TrainParams(Section):
         "dsp_fwa",
         "bbn",
     ]
-    backbone: Literal["cnn4", "resnet18", "resnet34", "resnet50", "resnet101"]
-    temporal: Literal["gru", "lstm", "none"]
+    backbone: methods.Backbone
+    temporal: methods.Temporal
     levels: Literal["both", "video", "frame"]
     weights: Name
     init: Name

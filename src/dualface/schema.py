@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from dualface.errors import ParamsError
+from dualface.errors import ParamsError, shown
 
 
 def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
@@ -24,6 +24,7 @@ def within(low: float, high: float, *, above: bool = False) -> AfterValidator:
 
 
 LETTERS = 80  # of a value in a message
+MISTAKES = 8  # that are told at once
 INFINITY = float("inf")
 Name = Annotated[str, Field(min_length=1)]
 File = TypeVar("File", bound=BaseModel)
@@ -45,11 +46,14 @@ def parse(content: Any, model: type[File], *, where: str) -> File:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ParamsError("; ".join(f"{where}: {_message(dict(one))}" for one in error.errors())) from None
+        found = error.errors()
+        more = f"; and {len(found) - MISTAKES} more" if len(found) > MISTAKES else ""
+        told = "; ".join(f"{where}: {_message(dict(one))}" for one in found[:MISTAKES])
+        raise ParamsError(f"{told}{more}") from None
 
 
 def _message(error: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the file"
+    place = shown(".".join(str(part) for part in error["loc"])) or "the file"
     got = str(error["input"]) if isinstance(error["input"], bool | int | float) else repr(error["input"])
     got = got if len(got) <= LETTERS else f"{got[:LETTERS]}..."
     match error["type"]:

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from dualface import methods
 from dualface.errors import CheckpointError
 from dualface.methods import METHODS
-from dualface.models.frame_level import CAFFE, HALF, FrameDetector, Normalise, mean_score
+from dualface.models.frame_level import FrameDetector, mean_score
 from dualface.models.make import make
 
 SIDE = {"dsp_fwa": 161}
@@ -59,10 +59,27 @@ def test_each_corner_of_the_dual_network_trains_all_that_it_has(temporal, levels
     assert [logits.video is not None, logits.frame is not None] == [levels != "frame", levels != "video"]
 
 
-def test_normalisation_is_each_methods_own():
-    face = torch.tensor([[[[255, 0, 51]]]], dtype=torch.uint8)
-    assert Normalise(HALF)(face).flatten().tolist() == pytest.approx([1, -1, -0.6])
-    assert Normalise(CAFFE)(face).flatten().tolist() == pytest.approx([51 - 103.939, -116.779, 255 - 123.68], rel=1e-5)
+# What the authors' code makes of a pixel of red 255, green 0 and blue 51.
+IMAGENET_PIXEL = [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]
+PIXELS = {
+    **dict.fromkeys(("dual", "cnn_gru", "cnn_lstm", "capsule", "bbn"), IMAGENET_PIXEL),
+    **dict.fromkeys(("meso4", "mesoinception4"), [1, 0, 0.2]),
+    "xception": [1, -1, -0.6],
+    "dsp_fwa": [51 - 103.939, -116.779, 255 - 123.68],
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_is_given_the_pixels_that_its_authors_give(name):
+    spec = spec_of(name)
+    detector, given = made(spec).eval(), []
+    network = detector.network if isinstance(detector, FrameDetector) else detector.backbone
+    network.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+    pixel = torch.tensor([255, 0, 51], dtype=torch.uint8)
+    with torch.inference_mode():
+        detector(pixel.expand(1, spec.input_size, spec.input_size, 3), torch.tensor([1]), frames=1)
+    assert given[0].shape == (1, 3, spec.input_size, spec.input_size)
+    assert given[0][0, :, 0, 0].tolist() == pytest.approx(PIXELS[name], rel=1e-5)
 
 
 def test_the_score_of_components_is_the_mean_of_their_probabilities_also_far_out():

@@ -56,10 +56,8 @@ class Told:
         if not torch.isfinite(self.values).all():
             more = len(self.keys) - KEYS
             shown = ", ".join(self.keys[:KEYS]) + (f" and {more} more" if more > 0 else "")
-            raise TrainingError(
-                f"the loss is {numbers['loss']} in the batch of {shown}: "
-                "lower train.learning_rate, or look at these videos' faces"
-            )
+            told = f"the loss is {numbers['loss']} in the batch of {shown}"
+            raise TrainingError(f"{told}: lower train.learning_rate, or look at these videos' faces")
         return numbers
 
 
@@ -101,10 +99,8 @@ class Step:
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
-            raise TrainingError(
-                f"the batch of {batch.keys[0]} leaves batch normalisation a single number of each kind: "
-                "set train.frames or train.batch_size to another value"
-            ) from None
+            told = f"the batch of {batch.keys[0]} leaves batch normalisation a single number"
+            raise TrainingError(f"{told}: set train.frames or train.batch_size to another value") from None
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
