@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dualface import params
 from dualface.batches import Batch
 from dualface.device import Device
 from dualface.feeds import RandomFeed
@@ -42,12 +43,10 @@ LOSS = LossParams(name="joint", gamma=0.15, p=2.0, alpha=0.5, beta=0.5, focal_al
 
 def settings(frames: int, **changes: object) -> TrainParams:
     """The method's settings, ResNet-50."""
-    values = {
-        **{"seed": 0, "method": "dual", "backbone": "resnet50", "temporal": "gru", "levels": "both"},
-        **{"weights": "none", "init": "paper", "fake_share": 0.0, "frame_batch": 3000},
-        **{"frames": frames, "stride": 1, "overlap": 0.0, "epochs": 1, "batch_size": VIDEOS, "micro_batch": None},
-        **{"order": "random", "shuffle_videos": 1, "learning_rate": 1e-4, "schedule": "constant", "flip": False},
-    }
+    values = params.load(Path(__file__).parents[1] / "params.yaml").train.model_dump()
+    values |= {"backbone": "resnet50", "init": "paper", "batch_size": VIDEOS, "frame_batch": 3000}
+    values |= {"frames": frames, "stride": 1, "overlap": 0.0, "epochs": 1, "flip": False}
+    values |= {"learning_rate": 1e-4, "schedule": "constant"}
     return TrainParams.model_validate(values | changes)
 
 
