@@ -70,8 +70,11 @@ def main() -> None:
 
 def _check_files(args: Namespace, train: TrainParams) -> None:
     """Raise CheckpointError, before data are read, where weights to start from are none, or are what is replaced."""
-    for name, given in (("weights", train.weights), ("init", train.init)):
-        if given in ("none", "imagenet", "torch", "paper"):
+    for name, given, words in (
+        ("weights", train.weights, ("none", "imagenet")),
+        ("init", train.init, ("torch", "paper")),
+    ):
+        if given in words:
             continue
         if Path(os.path.realpath(given)).is_relative_to(os.path.realpath(args.model)):
             raise CheckpointError(

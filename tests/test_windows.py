@@ -52,7 +52,7 @@ def sampling(*, frames=5, stride=2, flip=False, batch_size=4, fewest=True, seed=
     return Sampling(frames=frames, stride=stride, flip=flip, batch_size=batch_size, fewest=fewest, seed=seed)
 
 
-LONG, SHORT = make_track("a", count=10), make_track("b", count=3, fake=True, seed=1)
+LONG = make_track("a", count=10)
 
 
 def drawn(track=LONG, *, epoch=1, **changes):

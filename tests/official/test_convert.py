@@ -153,7 +153,6 @@ def test_numbers_that_the_network_can_not_hold_are_refused(meso, tmp_path, name,
 
 def test_what_does_not_fit_is_not_cast(meso, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "to", lambda *_args, **_options: pytest.fail("memory was taken"))
-    (tmp_path / "large.safetensors").touch()
     save_file({"norms.0.num_batches_tracked": torch.zeros(100, dtype=torch.uint8)}, tmp_path / "large.safetensors")
     with pytest.raises(CheckpointError, match="does not fit meso4"):
         convert.convert("meso4", tmp_path / "large.safetensors")

@@ -89,7 +89,7 @@ def load(detector: nn.Module, path: Path, *, spec: Spec) -> set[str]:
 
 
 def meso_side(state: dict[str, Tensor]) -> int | None:
-    """Tell from MesoNet's weights the side of the faces that they are for, px; of the other methods' any side is."""
+    """Tell from MesoNet's weights the side of the faces that they are for, px; None where they do not say."""
     dense = state.get("network.dense.0.weight")
     return MESO_PX.get(dense.shape[1]) if dense is not None and dense.ndim == 2 else None
 
